@@ -1,0 +1,89 @@
+/** `terminals validate`: every problem of policy files, before they are in force. @module */
+import { builtinPolicy } from '../policy/builtin.ts';
+import { readPaths } from '../policy/directory.ts';
+import type { Problem } from '../policy/policy.ts';
+import { buildPolicySet } from '../policy/policy-set.ts';
+import { problemText } from '../policy/store.ts';
+import { parseCpu, parseMemory } from '../terminal/quantity.ts';
+import { type Command, type Io, UsageError } from './command.ts';
+
+const formats = ['text', 'json', 'github'] as const;
+type Format = (typeof formats)[number];
+
+export const validate: Command = {
+  name: 'validate',
+  summary: 'check policy files and say every problem with its place',
+  help: `Usage: terminals validate [PATH…] [--format text|json|github]
+
+Checks policy files and directories (default: TERMINALS_POLICIES_DIR, or ./policies) and says every problem with
+file:line:column. TERMINALS_MAX_CPU, TERMINALS_MAX_MEMORY and TERMINALS_ALLOWED_IMAGES are honoured.
+
+Options:
+  --format FORMAT   text (default), json, or github (annotations of a GitHub workflow)
+  -h, --help        this text
+
+Exit codes: 0 no errors (there may be warnings), 1 errors, 2 the call's words are off.
+`,
+  options: { format: { type: 'string' } },
+  async run(values, positionals, io) {
+    const format = parseFormat(values.format);
+    const paths = positionals.length > 0 ? positionals : [io.env.TERMINALS_POLICIES_DIR || 'policies'];
+    const set = buildPolicySet(await readPaths(paths, io.cwd), null, {
+      defaults: {},
+      builtin: builtinPolicy({}),
+      maxCpuMillis: bound(io, 'TERMINALS_MAX_CPU', parseCpu),
+      maxMemoryBytes: bound(io, 'TERMINALS_MAX_MEMORY', parseMemory),
+      allowedImages: (io.env.TERMINALS_ALLOWED_IMAGES ?? '').split(',').map((one) => one.trim()).filter(Boolean),
+      mode: 'validate',
+    });
+    const declared = [...set.policies.values()].filter(({ declaredAt }) => declaredAt.file !== '(built-in)');
+    print(format, set.problems, declared.length, io);
+    return set.problems.some(({ severity }) => severity === 'error') ? 1 : 0;
+  },
+};
+
+function parseFormat(value: unknown): Format {
+  const format = formats.find((known) => known === (value ?? 'text'));
+  if (!format) throw new UsageError(`--format takes ${formats.join(', ')}, not "${value}"`);
+  return format;
+}
+
+function bound(io: Io, name: string, parse: (quantity: string) => number): number | null {
+  const value = io.env[name]?.trim();
+  if (!value) return null;
+  try {
+    return parse(value);
+  } catch (error) {
+    throw new UsageError(`${name}: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function print(format: Format, problems: readonly Problem[], policies: number, io: Io): void {
+  if (format === 'json') {
+    io.out(`${JSON.stringify({ policies, problems }, null, 2)}\n`);
+    return;
+  }
+  for (const problem of problems) io.out(`${format === 'github' ? annotation(problem) : coloured(problem, io)}\n`);
+  const errors = problems.filter(({ severity }) => severity === 'error').length;
+  const warnings = problems.length - errors;
+  io.err(`${count(policies, 'valid policy', 'valid policies')}, ${count(errors, 'error')}, ${count(warnings, 'warning')}\n`);
+}
+
+function count(number: number, one: string, many = `${one}s`): string {
+  return `${number} ${number === 1 ? one : many}`;
+}
+
+function coloured(problem: Problem, io: Io): string {
+  const text = problemText(problem);
+  if (!io.colour) return text;
+  const colour = problem.severity === 'error' ? 31 : 33;
+  return text.replace(` ${problem.severity}: `, ` \u001b[${colour}m${problem.severity}\u001b[0m: `);
+}
+
+/** A workflow command; its data and its properties escape differently. */
+function annotation({ severity, file, line, column, path, message, hint }: Problem): string {
+  const data = (text: string) => text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
+  const property = (text: string) => data(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
+  const text = `${path === '' ? '' : `${path}: `}${message}${hint === '' ? '' : ` (${hint})`}`;
+  return `::${severity} file=${property(file)},line=${line},col=${column}::${data(text)}`;
+}

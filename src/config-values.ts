@@ -1,0 +1,193 @@
+/**
+ * How the text of a variable is read: strictly, and with a word on what to write instead.
+ *
+ * Every reader gets text without space around it, and an empty one only where the variable's default is empty.
+ * @module
+ */
+import { isIP } from 'node:net';
+import { closest } from './closest.ts';
+import { mountTargetProblem } from './policy/check.ts';
+import type { Mount } from './terminal/terminal.ts';
+
+/** One thing wrong with a value, and what to write instead. Neither quotes the value. */
+export interface Fault {
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** A value that can't be read, with everything that is wrong with it. */
+export class InvalidValue extends Error {
+  override readonly name = 'InvalidValue';
+  readonly faults: readonly Fault[];
+
+  constructor(faults: readonly Fault[]) {
+    super(faults.map(({ message }) => message).join('; '));
+    this.faults = faults;
+  }
+}
+
+function invalid(message: string, hint: string): InvalidValue {
+  return new InvalidValue([{ message, hint }]);
+}
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+const backends = ['docker', 'process', 'auto'] as const;
+/** What TERMINALS_BACKEND can say; `auto` becomes one of the others at the start. */
+export type Backend = (typeof backends)[number];
+
+const longestIdleMinutes = 525_600;
+
+/** One of a few words. */
+export function oneOf<Word extends string>(words: readonly Word[], text: string): Word {
+  const found = words.find((word) => word === text);
+  if (found !== undefined) return found;
+  const near = closest(text, words);
+  throw invalid('not known.', `${near === null ? '' : `Did you mean ${near}? `}Write one of ${words.join(', ')}.`);
+}
+
+export function parseBackend(text: string): Backend {
+  if (text === 'kubernetes-operator') {
+    throw invalid('not in this version yet.', `Write one of ${backends.join(', ')}.`);
+  }
+  return oneOf(backends, text);
+}
+
+/** A key travels in a header: visible characters only. */
+export function parseKey(text: string): string {
+  if (!/^[\x21-\x7e]*$/.test(text)) {
+    throw invalid(
+      'the key has characters that a header can\'t carry.',
+      'Use letters, digits and punctuation of ASCII, without spaces, e.g. the output of: openssl rand -hex 32',
+    );
+  }
+  return text;
+}
+
+/** `[registry[:port]/]path[:tag][@digest]` */
+const imageForm =
+  /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::\d+)?\/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::\w[\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/;
+
+export function parseImage(text: string): string {
+  if (imageForm.test(text)) return text;
+  throw invalid('not an image reference.', 'Write registry/name:tag or registry/name@sha256:…');
+}
+
+export function parseImagePattern(text: string): string {
+  if (/^[\w./:@*-]+$/.test(text)) return text;
+  throw invalid('not a list of image patterns.', 'Write e.g. ghcr.io/open-webui/*,registry.example.com/team/*:1.*');
+}
+
+export function parsePort(text: string): number {
+  const port = Number(text);
+  if (/^\d{1,5}$/.test(text) && port <= 65_535) return port;
+  throw invalid('not a port.', 'Write a whole number from 0 (any free port) to 65535, e.g. 3000.');
+}
+
+/** A name whose last label is a number would be read as an address by some, so it has to be a whole one. */
+const hostName = /^(?=.{1,253}$)(?:[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d])?\.)*(?!\d+$)[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d])?$/i;
+
+export function parseHost(text: string): string {
+  if (isIP(text) !== 0 || hostName.test(text)) return text;
+  throw invalid('neither an address nor a host name.', 'Write e.g. 127.0.0.1, 0.0.0.0 or ::1, without scheme, brackets or port.');
+}
+
+export function parsePublishHost(text: string): string {
+  if (isIP(text) !== 0) return text;
+  throw invalid(
+    'not an IP address.',
+    'Write the address that ports are published on, e.g. 127.0.0.1. Where the Docker engine answers is said by DOCKER_HOST.',
+  );
+}
+
+export function parseNetwork(text: string): string {
+  if (text === 'host' || text === 'none') {
+    throw invalid(`the network ${text} can't keep terminals apart and reachable.`, 'Write the name of a network of your own.');
+  }
+  if (/^[a-zA-Z0-9][\w.-]*$/.test(text)) return text;
+  throw invalid('not a list of network names.', 'Write e.g. terminals or terminals,open-webui.');
+}
+
+export function parseMinutes(text: string): number {
+  const minutes = Number(text);
+  if (/^\d+(?:\.\d+)?$/.test(text) && minutes <= longestIdleMinutes) return minutes;
+  throw invalid('not a number of minutes.', `Write a number from 0 (never) to ${longestIdleMinutes}, e.g. 30.`);
+}
+
+/** A Kubernetes quantity; none: no bound. */
+export function parseQuantity(parse: (text: string) => number, text: string, what: string, hint: string): number | null {
+  if (text === '') return null;
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw invalid(`not ${what}.`, hint);
+  }
+}
+
+export function parseOpenWebUiUrl(text: string): null {
+  if (text === '') return null;
+  throw invalid('verifying tokens of Open WebUI comes with a later version.', 'Unset it, and set TERMINALS_API_KEY.');
+}
+
+/** What stands between commas, once each. */
+export function list(text: string): readonly string[] {
+  const entries = text.split(',').map((entry) => entry.trim());
+  return [...new Set(entries.filter((entry) => entry !== ''))];
+}
+
+const mountHint = 'Write e.g. [{"source": "/srv/datasets", "target": "/mnt/datasets", "readOnly": true}]';
+const mountFields = ['source', 'target', 'readOnly'];
+
+export function parseMounts(text: string): readonly Mount[] {
+  if (text === '') return [];
+  const entries = parseJson(text);
+  if (!Array.isArray(entries)) throw invalid('not a JSON list.', mountHint);
+  const faults: Fault[] = [];
+  const mounts = entries.flatMap((entry: unknown, index) => parseMount(entry, `[${index}]`, faults) ?? []);
+  mounts.forEach(({ target }, index) => {
+    const first = mounts.findIndex((other) => other.target === target);
+    if (first < index) faults.push({ message: `${target} is mounted twice.`, hint: 'Give each mount a target of its own.' });
+  });
+  if (faults.length > 0) throw new InvalidValue(faults);
+  return mounts;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw invalid('not JSON.', mountHint);
+  }
+}
+
+function parseMount(entry: unknown, at: string, faults: Fault[]): Mount | null {
+  const before = faults.length;
+  const fault = (message: string, hint = mountHint) => faults.push({ message: `${at}${message}`, hint });
+  if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
+    fault(' is not an object.');
+    return null;
+  }
+  const { source, target, readOnly = true, ...others }: Record<string, unknown> = { ...entry };
+  for (const other of Object.keys(others)) {
+    const near = closest(other, mountFields);
+    fault(`.${other} is not known.`, near === null ? `Write ${mountFields.join(', ')}.` : `Did you mean ${near}?`);
+  }
+  if (!isAbsolute(source)) fault('.source is not an absolute path.');
+  if (!isAbsolute(target)) fault('.target is not an absolute path.');
+  if (typeof readOnly !== 'boolean') fault('.readOnly is neither true nor false.');
+  const wrong = typeof target === 'string' ? mountTargetProblem(target) : null;
+  if (isAbsolute(target) && wrong !== null) fault(`.target: ${wrong}.`, 'Write a path such as /mnt/datasets.');
+  if (faults.length > before || !isAbsolute(source) || !isAbsolute(target)) return null;
+  return { source: plainPath(source), target: plainPath(target), readOnly: readOnly === true };
+}
+
+function isAbsolute(path: unknown): path is string {
+  return typeof path === 'string' && path.startsWith('/') && !path.includes('\0') && !path.split('/').includes('..');
+}
+
+/** Without doubled or trailing slashes, so that equal paths are equal text. */
+function plainPath(path: string): string {
+  return `/${path.split('/').filter((part) => part !== '' && part !== '.').join('/')}`;
+}

@@ -1,0 +1,131 @@
+/**
+ * Every failure that a caller can meet: one class each, with a stable code, an HTTP status and what to do about it.
+ * `proxy/problem.ts` is the one place that turns them into application/problem+json (RFC 9457).
+ * @module
+ */
+
+export type ErrorCode =
+  | 'bad-request'
+  | 'user-missing'
+  | 'unauthenticated'
+  | 'forbidden'
+  | 'policy-unknown'
+  | 'not-found'
+  | 'terminal-unreachable'
+  | 'engine-unavailable'
+  | 'image-pull-failed'
+  | 'start-failed'
+  | 'start-timeout'
+  | 'terminal-paused'
+  | 'upstream-timeout'
+  | 'shutting-down';
+
+export abstract class TerminalsError extends Error {
+  abstract readonly code: ErrorCode;
+  /** The HTTP status it is answered with. */
+  abstract readonly status: number;
+  /** What the reader can do, in a sentence; never holds a secret. */
+  readonly hint: string;
+
+  constructor(message: string, hint: string, options?: ErrorOptions) {
+    super(message, options);
+    this.hint = hint;
+    this.name = new.target.name;
+  }
+}
+
+/** A header, path or body that can't be understood. */
+export class BadRequestError extends TerminalsError {
+  readonly code = 'bad-request';
+  readonly status = 400;
+}
+
+/** X-User-Id is not there. */
+export class UserMissingError extends TerminalsError {
+  readonly code = 'user-missing';
+  readonly status = 400;
+  constructor() {
+    super('The request names no user.', 'Send the user id in the header X-User-Id, as Open WebUI does.');
+  }
+}
+
+/** No key or token, or a wrong one. */
+export class UnauthenticatedError extends TerminalsError {
+  readonly code = 'unauthenticated';
+  readonly status = 401;
+}
+
+/** Known, but not allowed. */
+export class ForbiddenError extends TerminalsError {
+  readonly code = 'forbidden';
+  readonly status = 403;
+}
+
+/** No policy of that id is in force. */
+export class PolicyUnknownError extends TerminalsError {
+  readonly code = 'policy-unknown';
+  readonly status = 404;
+  constructor(policy: string) {
+    super(
+      `There is no policy "${policy}".`,
+      'Check the id in the path /p/{policy}/ of the connection, or add a policy of that name to the policies directory.',
+    );
+  }
+}
+
+/** No such route or thing. */
+export class NotFoundError extends TerminalsError {
+  readonly code = 'not-found';
+  readonly status = 404;
+}
+
+/** The terminal is known but no connection to it can be made. */
+export class TerminalUnreachableError extends TerminalsError {
+  readonly code = 'terminal-unreachable';
+  readonly status = 502;
+}
+
+/** Docker (or what else runs terminals) does not answer. */
+export class EngineUnavailableError extends TerminalsError {
+  readonly code = 'engine-unavailable';
+  readonly status = 503;
+}
+
+/** The image is not there and can't be pulled. */
+export class ImagePullError extends TerminalsError {
+  readonly code = 'image-pull-failed';
+  readonly status = 503;
+}
+
+/** The terminal ended while it started. */
+export class StartFailedError extends TerminalsError {
+  readonly code = 'start-failed';
+  readonly status = 502;
+}
+
+/** The terminal did not become healthy in time. */
+export class StartTimeoutError extends TerminalsError {
+  readonly code = 'start-timeout';
+  readonly status = 504;
+}
+
+/** Someone paused the terminal outside of Terminals. */
+export class TerminalPausedError extends TerminalsError {
+  readonly code = 'terminal-paused';
+  readonly status = 504;
+}
+
+/** The terminal took the request and did not answer in time. */
+export class UpstreamTimeoutError extends TerminalsError {
+  readonly code = 'upstream-timeout';
+  readonly status = 504;
+}
+
+/** This process is about to end. */
+export class ShuttingDownError extends TerminalsError {
+  readonly code = 'shutting-down';
+  readonly status = 503;
+  constructor() {
+    super('Terminals is shutting down.', 'Try again in a few seconds.');
+  }
+}

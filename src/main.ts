@@ -1,0 +1,128 @@
+/**
+ * The command line: finds the command, reads its options, turns what it throws into one line and an exit code.
+ * @module
+ */
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { closest } from './closest.ts';
+import { type Command, type Io, UsageError } from './command/command.ts';
+import { TerminalsError } from './errors.ts';
+
+/** Commands by name, each loaded only when it is called. */
+export type Commands = Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<Command> }>>;
+
+const commands: Commands = {
+  serve: {
+    summary: 'run the controller and the proxy',
+    load: async () => (await import('./command/serve.ts')).serve,
+  },
+  validate: {
+    summary: 'check policy files and say every problem with its place',
+    load: async () => (await import('./command/validate.ts')).validate,
+  },
+  plan: {
+    summary: 'say what would change, per terminal, with reasons',
+    load: async () => (await import('./command/plan.ts')).plan,
+  },
+  policies: {
+    summary: 'list the policies',
+    load: async () => (await import('./command/policies.ts')).policies,
+  },
+  list: { summary: 'list the terminals', load: async () => (await import('./command/list.ts')).list },
+  stop: {
+    summary: 'stop terminals; their homes stay',
+    load: async () => (await import('./command/stop.ts')).stop,
+  },
+  delete: {
+    summary: 'delete terminals, with their homes',
+    load: async () => (await import('./command/delete.ts')).remove,
+  },
+  schema: {
+    summary: 'print the JSON Schema of a policy',
+    load: async () => (await import('./command/schema.ts')).schema,
+  },
+};
+
+/** The version of this package. */
+export function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return String(JSON.parse(text).version);
+}
+
+/** @returns the exit code: 0 done, 1 it failed, 2 the call's words are off. */
+export async function main(argv: readonly string[], io: Io, registry: Commands = commands): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    (name === undefined ? io.err : io.out)(overview(registry));
+    return name === undefined ? 2 : 0;
+  }
+  if (name === '--version' || name === '-V') {
+    io.out(`${version()}\n`);
+    return 0;
+  }
+  try {
+    const entry = Object.hasOwn(registry, name) ? registry[name] : undefined;
+    if (entry === undefined) throw new UsageError(unknownCommand(name, Object.keys(registry)));
+    return await runCommand(await entry.load(), rest, io);
+  } catch (error) {
+    return report(error, name, io);
+  }
+}
+
+async function runCommand(command: Command, args: readonly string[], io: Io): Promise<number> {
+  const { values, positionals } = parse(command, args);
+  if (values.help) {
+    io.out(command.help);
+    return 0;
+  }
+  return command.run(values, positionals, io);
+}
+
+function parse(command: Command, args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: { ...command.options, help: { type: 'boolean', short: 'h' } },
+      allowPositionals: true,
+      strict: true,
+    });
+  } catch (error) {
+    // node:util says in the first sentence what is wrong, and then how to escape it.
+    const sentence = error instanceof Error ? error.message.split('. ')[0] : String(error);
+    throw new UsageError(sentence);
+  }
+}
+
+function report(error: unknown, name: string, io: Io): number {
+  if (error instanceof UsageError) {
+    io.err(`terminals: ${error.message}\nSee "terminals ${name === '' ? '' : `${name} `}--help".\n`);
+    return 2;
+  }
+  if (error instanceof TerminalsError) io.err(`terminals: ${error.message} ${error.hint}\n`);
+  else io.err(`terminals: ${error instanceof Error ? error.message : error}\n`);
+  if (io.env.TERMINALS_LOG_LEVEL === 'debug' && error instanceof Error) io.err(`${error.stack}\n`);
+  return 1;
+}
+
+function unknownCommand(name: string, known: readonly string[]): string {
+  const near = closest(name, known);
+  return `there is no command "${name}"${near === null ? '' : `; did you mean "${near}"?`}`;
+}
+
+function overview(registry: Commands): string {
+  const width = Math.max(...Object.keys(registry).map((name) => name.length));
+  const lines = Object.entries(registry).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
+  return `Usage: terminals COMMAND [OPTIONS]
+
+Gives every Open WebUI user their own Open Terminal, as policies in Git declare it.
+
+Commands:
+${lines.join('\n')}
+
+Options:
+  -h, --help      this text; "terminals COMMAND --help" for one command
+  -V, --version   the version
+
+Exit codes: 0 done, 1 it failed, 2 the call's words are off; some commands add to these.
+`;
+}

@@ -1,0 +1,221 @@
+/**
+ * Meaning: what JSON Schema can't say of a policy whose structure is right.
+ * @module
+ */
+import { parseCpu, parseMemory } from '../terminal/quantity.ts';
+import type { PolicySpec } from './policy.ts';
+import type { PolicyDocument } from './schema.ts';
+
+/** Bounds that come from the configuration rather than from the policies. */
+export interface PolicyBounds {
+  readonly maxCpuMillis: number | null;
+  readonly maxMemoryBytes: number | null;
+  /** Patterns with `*`; empty: every image is allowed. */
+  readonly allowedImages: readonly string[];
+  /** `validate`: a limit above the bound is an error. `run`: it is clamped, with a warning. */
+  readonly mode: 'validate' | 'run';
+}
+
+export interface Finding {
+  readonly severity: 'error' | 'warning';
+  readonly path: readonly (string | number)[];
+  readonly atName?: boolean;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** What is wrong with a policy, and the policy as it will be in force (limits clamped). */
+export interface CheckedSpec {
+  readonly spec: PolicySpec;
+  readonly findings: readonly Finding[];
+}
+
+const homeDirectory = '/home/user';
+const littleMemoryBytes = 64 * 1024 * 1024;
+// [registry[:port]/]path[:tag][@digest], as the distribution specification has it.
+const imageForm =
+  /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::\d+)?\/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/;
+
+/** Variables that have a field of their own, or that Terminals itself sets. */
+const reservedEnv: Readonly<Record<string, string>> = {
+  OPEN_TERMINAL_API_KEY: 'leave it out: every terminal gets a key of its own',
+  OPEN_TERMINAL_API_KEY_FILE: 'leave it out: every terminal gets a key of its own',
+  OPEN_TERMINAL_PACKAGES: 'use spec.packages',
+  OPEN_TERMINAL_PIP_PACKAGES: 'use spec.pipPackages',
+  OPEN_TERMINAL_ALLOWED_DOMAINS: 'use spec.egress.allowedDomains',
+};
+
+/** Checks the meaning of a policy document. */
+export function checkMeaning({ spec }: PolicyDocument, bounds: PolicyBounds): CheckedSpec {
+  const limits = checkResources(spec, bounds);
+  return {
+    spec: limits.spec,
+    findings: [
+      ...checkImage(spec, bounds),
+      ...limits.findings,
+      ...checkSize(spec),
+      ...checkDuplicates(spec),
+      ...checkEnv(spec),
+      ...checkMounts(spec),
+    ],
+  };
+}
+
+function error(path: readonly (string | number)[], message: string, hint: string): Finding {
+  return { severity: 'error', path: ['spec', ...path], message, hint };
+}
+
+function warning(path: readonly (string | number)[], message: string, hint: string): Finding {
+  return { ...error(path, message, hint), severity: 'warning' };
+}
+
+function checkImage({ image }: PolicySpec, { allowedImages }: PolicyBounds): Finding[] {
+  if (!imageForm.test(image)) {
+    return [error(['image'], `"${image}" is not an image reference`, 'write registry/name:tag or registry/name@sha256:…')];
+  }
+  if (allowedImages.length === 0 || allowedImages.some((pattern) => matches(pattern, image))) return [];
+  return [error(['image'], `"${image}" is not an allowed image`, `TERMINALS_ALLOWED_IMAGES has ${allowedImages.join(', ')}`)];
+}
+
+/** A pattern in which `*` stands for any characters. */
+export function matches(pattern: string, text: string): boolean {
+  const source = pattern.split('*').map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'));
+  return new RegExp(`^${source.join('.*')}$`, 's').test(text);
+}
+
+type Quantity = string | number;
+
+interface Resource {
+  readonly name: 'cpu' | 'memory';
+  readonly parse: (quantity: Quantity) => number;
+  readonly hint: string;
+  readonly variable: string;
+  /** What a request is that nobody wrote: it follows a lower limit. */
+  readonly defaultRequest: string;
+}
+
+const cpu: Resource = {
+  name: 'cpu',
+  parse: parseCpu,
+  hint: 'write cores such as "2" or 500m',
+  variable: 'TERMINALS_MAX_CPU',
+  defaultRequest: '100m',
+};
+const memory: Resource = {
+  name: 'memory',
+  parse: parseMemory,
+  hint: 'write bytes such as 512Mi or 4Gi',
+  variable: 'TERMINALS_MAX_MEMORY',
+  defaultRequest: '256Mi',
+};
+
+function checkResources(spec: PolicySpec, bounds: PolicyBounds): CheckedSpec {
+  const inCpu = checkResource(cpu, spec, bounds.maxCpuMillis, bounds.mode);
+  const inMemory = checkResource(memory, spec, bounds.maxMemoryBytes, bounds.mode);
+  const requests = { cpu: inCpu.request, memory: inMemory.request };
+  const limits = { ...spec.resources.limits, cpu: inCpu.limit, memory: inMemory.limit };
+  return {
+    spec: { ...spec, resources: { requests, limits } },
+    findings: [...inCpu.findings, ...inMemory.findings],
+  };
+}
+
+interface CheckedResource {
+  readonly request: Quantity;
+  readonly limit: Quantity;
+  readonly findings: readonly Finding[];
+}
+
+function checkResource(
+  resource: Resource,
+  { resources }: PolicySpec,
+  bound: number | null,
+  mode: PolicyBounds['mode'],
+): CheckedResource {
+  const { name, parse, hint, variable, defaultRequest } = resource;
+  const findings: Finding[] = [];
+  const limit = resources.limits[name];
+  const request = resources.requests[name];
+  const limitPath = ['resources', 'limits', name];
+  const requestPath = ['resources', 'requests', name];
+  const limitValue = quantity(parse, limitPath, limit, hint, findings);
+  const requestValue = quantity(parse, requestPath, request, hint, findings);
+  if (limitValue === null || requestValue === null) return { request, limit, findings };
+
+  if (name === 'memory' && limitValue < littleMemoryBytes) {
+    findings.push(warning(limitPath, `${limit} is little memory`, 'Open Terminal itself needs about 64Mi'));
+  }
+  if (bound !== null && limitValue > bound) {
+    const most = name === 'cpu' ? `${bound}m` : String(bound);
+    const said = `${limit} is above ${variable}`;
+    findings.push(
+      mode === 'validate'
+        ? error(limitPath, said, `write at most ${most}`)
+        : warning(limitPath, said, `${most} is used instead`),
+    );
+    return { request: requestValue > bound ? most : request, limit: most, findings };
+  }
+  if (requestValue > limitValue && request !== defaultRequest) {
+    findings.push(
+      error(requestPath, `the request ${request} is above the limit ${limit}`, 'lower the request, or raise the limit'),
+    );
+  }
+  return { request: requestValue > limitValue ? limit : request, limit, findings };
+}
+
+function quantity(
+  parse: (quantity: Quantity) => number,
+  path: readonly string[],
+  value: Quantity,
+  hint: string,
+  findings: Finding[],
+): number | null {
+  try {
+    return parse(value);
+  } catch (cause) {
+    findings.push(error(path, cause instanceof Error ? cause.message : String(cause), hint));
+    return null;
+  }
+}
+
+function checkSize({ persistence }: PolicySpec): Finding[] {
+  const findings: Finding[] = [];
+  quantity(parseMemory, ['persistence', 'size'], persistence.size, 'write a size such as 5Gi', findings);
+  return findings;
+}
+
+function checkDuplicates(spec: PolicySpec): Finding[] {
+  return (['packages', 'pipPackages'] as const).flatMap((field) =>
+    spec[field].flatMap((name, index) =>
+      spec[field].indexOf(name) < index ? [warning([field, index], `"${name}" is listed twice`, 'keep one of the two')] : [],
+    ),
+  );
+}
+
+function checkEnv({ env }: PolicySpec): Finding[] {
+  return Object.keys(env).flatMap((name) => {
+    const instead = reservedEnv[name];
+    return instead === undefined ? [] : [{ ...error(['env', name], `${name} can't be set here`, instead), atName: true }];
+  });
+}
+
+function checkMounts({ mounts }: PolicySpec): Finding[] {
+  return mounts.flatMap(({ target }, index) => {
+    const path = ['mounts', index, 'target'];
+    const wrong = mountTargetProblem(target);
+    if (wrong) return [error(path, wrong, 'write a path such as /mnt/datasets')];
+    const twice = mounts.findIndex((other) => other.target === target) < index;
+    return twice ? [error(path, `"${target}" is mounted twice`, 'give each mount a target of its own')] : [];
+  });
+}
+
+/** Why nothing may be mounted at this path of a terminal; null where it may. */
+export function mountTargetProblem(target: string): string | null {
+  if (target.split('/').some((part) => part === '..' || part === '.')) return `"${target}" has . or .. in it`;
+  const plain = `/${target.split('/').filter(Boolean).join('/')}`;
+  if (plain === '/') return 'the root directory can\'t be a mount';
+  if (plain === homeDirectory || plain.startsWith(`${homeDirectory}/`) || homeDirectory.startsWith(`${plain}/`)) {
+    return `"${target}" would hide the home, ${homeDirectory}`;
+  }
+  return null;
+}

@@ -1,0 +1,132 @@
+// Made from schemas/policy.schema.json by `npm run generate`; edit that, not this.
+
+/**
+ * What its terminals are made of. Every field has a default.
+ */
+export interface PolicySpec {
+  /**
+   * The container image of Open Terminal.
+   */
+  readonly image: string;
+  /**
+   * What a terminal may use, in Kubernetes quantities.
+   */
+  readonly resources: {
+    /**
+     * What is set aside for it where there is a scheduler (Kubernetes).
+     */
+    readonly requests: {
+      /**
+       * Cores.
+       */
+      readonly cpu: string | number;
+      /**
+       * Bytes.
+       */
+      readonly memory: string | number;
+    };
+    /**
+     * What it can't go beyond. Changed in place, without a restart.
+     */
+    readonly limits: {
+      /**
+       * Cores.
+       */
+      readonly cpu: string | number;
+      /**
+       * Bytes.
+       */
+      readonly memory: string | number;
+      /**
+       * Processes and threads.
+       */
+      readonly pids: number;
+    };
+  };
+  /**
+   * Debian packages, installed when a terminal starts.
+   */
+  readonly packages: string[];
+  /**
+   * Python packages as pip names them, installed when a terminal starts.
+   */
+  readonly pipPackages: string[];
+  /**
+   * Whether and where the home, /home/user, outlives the terminal.
+   */
+  readonly persistence: {
+    /**
+     * Keep the home when the terminal is stopped or replaced.
+     */
+    readonly enabled: boolean;
+    /**
+     * Size of the home where the backend can enforce one (Kubernetes).
+     */
+    readonly size: string | number;
+    /**
+     * Storage class of the home (Kubernetes); absent: the cluster's default.
+     */
+    readonly storageClass?: string;
+  };
+  /**
+   * A terminal without a proxied byte for this long is stopped; its home stays. 0: never.
+   */
+  readonly idleTimeoutMinutes: number;
+  /**
+   * Environment variables of the terminal. Nothing secret: policies are in Git.
+   */
+  readonly env: {
+    [k: string]: string;
+  };
+  /**
+   * Restricts what a terminal can reach; absent: no restriction.
+   */
+  readonly egress?: {
+    /**
+     * Domains, with their subdomains by *.; an empty list blocks everything.
+     */
+    readonly allowedDomains: string[];
+  };
+  /**
+   * Host paths made visible in the terminals (Docker).
+   */
+  readonly mounts: {
+    /**
+     * Absolute path on the Docker host.
+     */
+    readonly source: string;
+    /**
+     * Absolute path in the terminal, outside of /home/user.
+     */
+    readonly target: string;
+    /**
+     * Whether it can only be read.
+     */
+    readonly readOnly: boolean;
+  }[];
+  /**
+   * When a changed policy replaces running terminals. What can change in place (limits, idle timeout) does so at once.
+   */
+  readonly rollout: {
+    /**
+     * idle: when nobody uses it; nextStart: when it is started the next time; now: at once.
+     */
+    readonly when: 'idle' | 'nextStart' | 'now';
+    /**
+     * Minutes without a proxied byte after which a terminal counts as unused for a replacement.
+     */
+    readonly idleAfterMinutes: number;
+    /**
+     * After this long a terminal is replaced even in use; absent: it waits as long as it takes.
+     */
+    readonly maxDelayMinutes?: number;
+  };
+  /**
+   * How long a start may take until the terminal answers; absent: 15, or 300 where packages are installed.
+   */
+  readonly startTimeoutSeconds?: number;
+  /**
+   * Leave this policy's terminals as they are: no update, no replacement, no idle stop.
+   */
+  readonly suspend: boolean;
+}

@@ -1,0 +1,205 @@
+/**
+ * The answers that Open WebUI asks for without a user: taken once a workload from a short-lived terminal, before anybody
+ * asks, since Open WebUI waits 3 seconds at most.
+ * @module
+ */
+import type { Logger } from 'pino';
+import type { Backend } from '../backend/backend.ts';
+import { TerminalUnreachableError, TerminalsError } from '../errors.ts';
+import type { Policy, PolicySet } from '../policy/policy.ts';
+import type { Templates } from '../reconcile/templates.ts';
+import { revisionOf } from '../terminal/desired.ts';
+import { discoveryUser, terminalName } from '../terminal/names.ts';
+import type { Desired, Revision, RunningTerminal, Template, TerminalKey } from '../terminal/terminal.ts';
+
+/** The paths that are answered without a user. */
+export const discoveryPaths = ['/openapi.json', '/system', '/api/config'] as const;
+export type DiscoveryPath = (typeof discoveryPaths)[number];
+
+export interface DiscoveryAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+type Answers = ReadonlyMap<DiscoveryPath, DiscoveryAnswer>;
+
+export interface DiscoveryOptions {
+  readonly backend: Backend;
+  readonly policies: { readonly current: PolicySet; onChange(listener: () => void): void };
+  readonly templates: Templates;
+  readonly log: Logger;
+}
+
+/** What a request waits for answers that are not there yet: less than Open WebUI's own 3 s. */
+const waitMs = 2_500;
+/** After a failure the next try waits this long. */
+const retryMs = 30_000;
+const answerTimeoutMs = 5_000;
+
+export class Discovery {
+  readonly #options: DiscoveryOptions;
+  readonly #answers = new Map<Revision, Answers>();
+  /** The answers last given for a policy: better than none while new ones can't be had. */
+  readonly #lastGood = new Map<string, Answers>();
+  readonly #taking = new Map<Revision, Promise<Answers>>();
+  readonly #stopping = new AbortController();
+  #queue: Promise<unknown> = Promise.resolve();
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(options: DiscoveryOptions) {
+    this.#options = options;
+  }
+
+  /** Removes what a crash left behind, then takes the answers of every policy, and again whenever policies change. */
+  async start(): Promise<void> {
+    this.#options.policies.onChange(() => this.#takeAll());
+    await this.#removeLeftovers();
+    this.#takeAll();
+  }
+
+  async close(): Promise<void> {
+    this.#stopping.abort();
+    clearTimeout(this.#retry);
+    await Promise.allSettled([...this.#taking.values(), this.#queue]);
+  }
+
+  /** @throws TerminalUnreachableError when there is no answer yet */
+  async answer(policy: Policy, path: DiscoveryPath): Promise<DiscoveryAnswer> {
+    const template = discoveryTemplate(this.#options.templates.of(policy));
+    const ready = this.#answers.get(template.revision);
+    const answers = ready ?? (await this.#soon(policy, template));
+    const answer = answers?.get(path);
+    if (answer) return answer;
+    throw new TerminalUnreachableError(
+      `The terminals of policy "${policy.id}" have not told their ${path} yet.`,
+      'It is taken from a short-lived terminal as soon as one starts; try again in a few seconds, and look in the log if it stays so.',
+    );
+  }
+
+  async #soon(policy: Policy, template: Template): Promise<Answers | undefined> {
+    const lastGood = this.#lastGood.get(policy.id);
+    if (lastGood) return lastGood;
+    const late = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => late.resolve(undefined), waitMs);
+    try {
+      return await Promise.race([this.#take(policy, template).catch(() => undefined), late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #takeAll(): void {
+    const { policies, templates } = this.#options;
+    const current = new Set<Revision>();
+    for (const policy of policies.current.policies.values()) {
+      const template = discoveryTemplate(templates.of(policy));
+      current.add(template.revision);
+      this.#take(policy, template).catch(() => this.#retryLater());
+    }
+    for (const revision of this.#answers.keys()) if (!current.has(revision)) this.#answers.delete(revision);
+  }
+
+  #retryLater(): void {
+    if (this.#stopping.signal.aborted) return;
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#takeAll(), retryMs).unref();
+  }
+
+  /** Joined for equal revisions, one terminal at a time: users' own starts come first. */
+  #take(policy: Policy, template: Template): Promise<Answers> {
+    const { revision } = template;
+    const known = this.#answers.get(revision);
+    if (known) {
+      this.#lastGood.set(policy.id, known);
+      return Promise.resolve(known);
+    }
+    const joined = this.#taking.get(revision);
+    if (joined) return joined;
+    const taking = this.#queue.then(() => this.#ask(policy, template)).finally(() => this.#taking.delete(revision));
+    this.#queue = taking.catch(() => undefined);
+    this.#taking.set(revision, taking);
+    return taking;
+  }
+
+  async #ask(policy: Policy, template: Template): Promise<Answers> {
+    const { backend, log } = this.#options;
+    const { signal } = this.#stopping;
+    const key: TerminalKey = { policy: policy.id, user: discoveryUser, context: null };
+    const desired: Desired = { key, name: terminalName(key), ...template };
+    const progress = (detail: string) => log.info({ policy: policy.id, progress: detail }, 'preparing the policy');
+    try {
+      signal.throwIfAborted();
+      await backend.prepare(template.workload, progress, signal);
+      const terminal = await backend.create(desired, progress, signal);
+      const answers = await askAll(terminal, signal);
+      this.#answers.set(template.revision, answers);
+      this.#lastGood.set(policy.id, answers);
+      return answers;
+    } catch (error) {
+      if (!signal.aborted) log[error instanceof TerminalsError ? 'warn' : 'error']({ err: error, policy: policy.id }, 'discovery failed');
+      throw error;
+    } finally {
+      await this.#remove(key);
+    }
+  }
+
+  async #remove(key: TerminalKey): Promise<void> {
+    const { backend, log } = this.#options;
+    // Also at shutdown: it must not stay running, so that this has a limit of its own.
+    await backend
+      .remove(key, { files: true }, AbortSignal.timeout(10_000))
+      .catch((error: unknown) => log.warn({ err: error, policy: key.policy }, 'discovery terminal not removed'));
+  }
+
+  async #removeLeftovers(): Promise<void> {
+    try {
+      const all = await this.#options.backend.list(this.#stopping.signal);
+      const left = all.filter(({ key }) => key.user === discoveryUser);
+      await Promise.all(left.map(({ key }) => this.#remove(key)));
+    } catch {
+      // No engine yet: the reconciler says so, and `create` replaces one that is in the way.
+    }
+  }
+}
+
+/** A policy's terminal without what does not change its answers and would cost time. */
+function discoveryTemplate(template: Template): Template {
+  const workload = {
+    ...template.workload,
+    packages: [],
+    pipPackages: [],
+    allowedDomains: null,
+    mounts: [],
+    persistent: false,
+  };
+  return { ...template, workload, revision: revisionOf(workload) };
+}
+
+async function askAll(terminal: RunningTerminal, signal: AbortSignal): Promise<Answers> {
+  const entries = await Promise.all(
+    discoveryPaths.map(async (path) => [path, await ask(terminal, path, signal)] as const),
+  );
+  return new Map(entries);
+}
+
+async function ask(terminal: RunningTerminal, path: DiscoveryPath, signal: AbortSignal): Promise<DiscoveryAnswer> {
+  const { host, port } = terminal.address;
+  const response = await fetch(`http://${host}:${port}${path}`, {
+    headers: { authorization: `Bearer ${terminal.apiKey}` },
+    signal: AbortSignal.any([signal, AbortSignal.timeout(answerTimeoutMs)]),
+  });
+  const body = await response.text();
+  return {
+    status: response.status,
+    contentType: response.headers.get('content-type') ?? 'application/json',
+    body: path === '/openapi.json' && response.ok ? withoutSecurity(body) : body,
+  };
+}
+
+/** The caller authenticates to Terminals, never to a terminal, so that the document must not ask it to. */
+export function withoutSecurity(document: string): string {
+  return JSON.stringify(JSON.parse(document), (name, value: unknown) =>
+    name === 'security' || name === 'securitySchemes' ? undefined : value,
+  );
+}

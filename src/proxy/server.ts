@@ -1,0 +1,115 @@
+/**
+ * The HTTP server: our own few routes by Fastify, everything else straight to the gateway, unparsed.
+ * @module
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { NotFoundError } from '../errors.ts';
+import type { Authenticator } from '../identity/identity.ts';
+import type { PolicySet } from '../policy/policy.ts';
+import { selectPolicy } from '../policy/selection.ts';
+import { type Discovery, type DiscoveryPath, discoveryPaths } from './discovery.ts';
+import { credentialsOf, type Gateway, header } from './gateway.ts';
+import { problemOf, sendProblem } from './problem.ts';
+import { parseTarget, pathOnly } from './target.ts';
+
+export interface ServerOptions {
+  readonly gateway: Gateway;
+  readonly discovery: Discovery;
+  readonly authenticator: Authenticator;
+  readonly policies: { readonly current: PolicySet };
+  readonly log: Logger;
+  /** Registers the routes that are ours: health, info and the admin API. */
+  readonly ownRoutes: (app: FastifyInstance) => void;
+}
+
+/** Where requests end up inside Fastify; a path from outside never gets there unrewritten. */
+const internal = { terminal: '/-/terminal', discovery: '/-/discovery' } as const;
+/** Answered by Terminals itself, unless a user is named: a terminal has some of these paths, too. */
+const ownPaths = new Set(['/health', '/ready', '/info']);
+/** Open WebUI asks for a policy's system prompt in the name of this user, which is no person. */
+const systemUser = 'system';
+const requestIdForm = /^[\w.:-]{1,128}$/;
+
+/** A server that is ready to listen. Closing it drains requests under way. */
+export function createServer(options: ServerOptions): FastifyInstance {
+  const app = Fastify({
+    // One line a request is written by the gateway, with what only it knows.
+    logger: false,
+    genReqId: requestId,
+    rewriteUrl: (request) => destination(request as IncomingMessage),
+    forceCloseConnections: 'idle',
+    requestTimeout: 0,
+    keepAliveTimeout: 75_000,
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string', bodyLimit: 1024 * 1024 }, app.getDefaultJsonParser('error', 'error'));
+  options.ownRoutes(app);
+  terminalRoute(app, options.gateway);
+  discoveryRoute(app, options);
+  app.setNotFoundHandler((request) => {
+    throw new NotFoundError(`There is no ${request.method} ${pathOnly(request.originalUrl)} here.`, 'See the documentation of the API.');
+  });
+  app.setErrorHandler((error, request, reply) => {
+    const problem = problemOf(error, request.id);
+    const line = { err: error, requestId: request.id, method: request.method, path: pathOnly(request.originalUrl), status: problem.status };
+    options.log[problem.status >= 500 ? 'error' : 'warn'](line, 'request failed');
+    reply.hijack();
+    sendProblem(reply.raw, problem);
+  });
+  return app;
+}
+
+/** The caller's own id, so that its log and ours can be put side by side, where it is fit for a log. */
+function requestId(request: { headers: IncomingMessage['headers'] }): string {
+  const sent = request.headers['x-request-id'];
+  return typeof sent === 'string' && requestIdForm.test(sent) ? sent : randomUUID();
+}
+
+function destination(request: IncomingMessage): string {
+  const url = request.url ?? '';
+  const path = pathOnly(url);
+  if (path === '/api/v1' || path.startsWith('/api/v1/')) return url;
+  const user = header(request, 'x-user-id') ?? '';
+  if (user === '' && ownPaths.has(path)) return url;
+  if ((user === '' || user === systemUser) && isRead(request) && discoveryPath(url) !== null) {
+    return internal.discovery;
+  }
+  return internal.terminal;
+}
+
+function isRead({ method }: IncomingMessage): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+function discoveryPath(url: string): DiscoveryPath | null {
+  if (!discoveryPaths.some((path) => url.includes(path))) return null;
+  const path = pathOnly(parseTarget(url).path);
+  return discoveryPaths.find((known) => known === path) ?? null;
+}
+
+/** The body is never parsed: the request is taken over before Fastify would read it. */
+function terminalRoute(app: FastifyInstance, gateway: Gateway): void {
+  app.all(internal.terminal, {
+    onRequest: (request: FastifyRequest, reply: FastifyReply) => {
+      reply.hijack();
+      void gateway.handle(request.raw, reply.raw, request.originalUrl, request.id);
+    },
+    handler: () => undefined,
+  });
+}
+
+/** `/api/config` comes without a key from Open WebUI; it tells no more than which features there are. */
+function discoveryRoute(app: FastifyInstance, { discovery, authenticator, policies, log }: ServerOptions): void {
+  app.get(internal.discovery, async (request, reply) => {
+    const { policy: named, path } = parseTarget(request.originalUrl);
+    const wanted = discoveryPath(path) ?? '/openapi.json';
+    if (wanted !== '/api/config') await authenticator.admit(credentialsOf(request.raw, null));
+    const policy = selectPolicy(policies.current, named);
+    const answer = await discovery.answer(policy, wanted);
+    log.info({ requestId: request.id, method: request.method, path: wanted, policy: policy.id, status: answer.status }, 'request');
+    return reply.code(answer.status).header('content-type', answer.contentType).send(answer.body);
+  });
+}

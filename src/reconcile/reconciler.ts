@@ -1,0 +1,439 @@
+/**
+ * The loop: any event only says "look at this terminal"; what is done comes from desired × actual (see `terminal/plan.ts`).
+ * @module
+ */
+import type { Logger } from 'pino';
+import type { Backend, BackendListener } from '../backend/backend.ts';
+import {
+  PolicyUnknownError,
+  ShuttingDownError,
+  StartTimeoutError,
+  TerminalPausedError,
+  TerminalsError,
+} from '../errors.ts';
+import type { PolicySet } from '../policy/policy.ts';
+import { discoveryUser } from '../terminal/names.ts';
+import { type Action, type Plan, planTerminal } from '../terminal/plan.ts';
+import type {
+  Actual,
+  Desired,
+  Revision,
+  RunningTerminal,
+  Template,
+  TerminalKey,
+  TerminalName,
+} from '../terminal/terminal.ts';
+import { type ActivityStore, type SavedActivity, saveIntervalMs } from './activity-store.ts';
+import { backoffMs } from './backoff.ts';
+import { Deadlines } from './deadlines.ts';
+import { WorkQueue } from './queue.ts';
+import { type Entry, Registry, type Waiter } from './registry.ts';
+import type { Templates } from './templates.ts';
+
+/** The policies in force, as the reconciler needs them. */
+export interface Policies {
+  readonly current: PolicySet;
+  onChange(listener: () => void): void;
+}
+
+export interface ReconcilerOptions {
+  readonly backend: Backend;
+  readonly policies: Policies;
+  readonly templates: Templates;
+  readonly activity: ActivityStore;
+  readonly log: Logger;
+  /** How often everything is listed and compared, whatever the events said. */
+  readonly resyncMs?: number;
+}
+
+/** A terminal that runs, and how its use is told. */
+export interface Reached {
+  readonly terminal: RunningTerminal;
+  readonly use: Pick<Entry, 'touch' | 'begin' | 'end'>;
+}
+
+/** Work at once: starts are the engine's work, so that more than one a core is worth it. */
+const queueOptions = { concurrency: 16, background: 4 };
+/** What a request waits at most beyond the policy's own start time limit, e.g. while an image is pulled. */
+const patienceMs = 30_000;
+/** A look at one terminal takes at most this many steps before it gives way to others. */
+const maxSteps = 4;
+
+export class Reconciler {
+  readonly #backend: Backend;
+  readonly #policies: Policies;
+  readonly #templates: Templates;
+  readonly #activity: ActivityStore;
+  readonly #log: Logger;
+  readonly #resyncMs: number;
+  readonly #registry = new Registry();
+  readonly #deadlines = new Deadlines((name) => this.#queue.add(name, false));
+  readonly #queue = new WorkQueue((name) => this.#reconcile(name), queueOptions);
+  readonly #stopping = new AbortController();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #gone = new Set<(terminal: RunningTerminal) => void>();
+  #saved: SavedActivity = { lastActivityAt: () => null };
+  #synced = false;
+
+  constructor(options: ReconcilerOptions) {
+    this.#backend = options.backend;
+    this.#policies = options.policies;
+    this.#templates = options.templates;
+    this.#activity = options.activity;
+    this.#log = options.log;
+    this.#resyncMs = options.resyncMs ?? 60_000;
+  }
+
+  /** Whether the backend answered a full listing yet. */
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  /** All that is known, for status pages. */
+  get entries(): Iterable<Readonly<Entry>> {
+    return this.#registry.all();
+  }
+
+  /** Calls back when a terminal that ran stops running at its address, so that connections to it can be closed. */
+  onGone(listener: (terminal: RunningTerminal) => void): void {
+    this.#gone.add(listener);
+  }
+
+  /**
+   * Takes up what runs, then follows events. An engine that does not answer yet is no failure: requests are told so, and
+   * everything is taken up when it does.
+   */
+  async start(): Promise<void> {
+    this.#saved = await this.#activity.load(Date.now());
+    await this.#resync();
+    this.#backend.watch(this.#listener, this.#stopping.signal);
+    this.#policies.onChange(() => this.#lookAtAll());
+    this.#every(this.#resyncMs, () => this.#resync());
+    this.#every(saveIntervalMs, () => this.#saveActivity());
+  }
+
+  /** Stops working; terminals go on running. */
+  async close(): Promise<void> {
+    this.#stopping.abort(new ShuttingDownError());
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#deadlines.close();
+    for (const entry of this.#registry.all()) rejectAll(entry, new ShuttingDownError());
+    await this.#queue.close();
+    await this.#saveActivity();
+  }
+
+  /**
+   * The running terminal of a key, at once where it runs, else as soon as it does; it is made if there is none.
+   * @throws PolicyUnknownError, StartTimeoutError, StartFailedError, ImagePullError, EngineUnavailableError,
+   *   TerminalPausedError, ShuttingDownError
+   */
+  reach(key: TerminalKey, signal: AbortSignal): Reached | Promise<Reached> {
+    const entry = this.#registry.find(key);
+    if (entry?.actual?.phase === 'Running') return { terminal: entry.actual, use: entry };
+    return this.#waitFor(this.#registry.entry(key, Date.now()), signal);
+  }
+
+  /** A connection to this terminal failed: what is believed of it is looked up again before anybody is sent there. */
+  async suspect(key: TerminalKey, seen: RunningTerminal): Promise<void> {
+    const entry = this.#registry.find(key);
+    if (entry === undefined || entry.actual !== seen) return;
+    this.#observe(entry, { ...seen, phase: 'Provisioning', detail: 'it does not answer' });
+    entry.observed = false;
+    this.#queue.add(entry.name, false);
+  }
+
+  // --- one terminal -------------------------------------------------------
+
+  async #reconcile(name: TerminalName): Promise<void> {
+    const entry = this.#registry.get(name);
+    if (entry === undefined || this.#stopping.signal.aborted) return;
+    try {
+      await this.#converge(entry);
+      entry.failures = 0;
+    } catch (error) {
+      this.#failed(entry, error);
+    }
+    entry.progress = null;
+    this.#registry.prune(entry);
+  }
+
+  /** Plans and acts until there is nothing to do, then serves who waits and notes when to look again. */
+  async #converge(entry: Entry): Promise<void> {
+    let prepared: Revision | null = null;
+    for (let step = 0; step < maxSteps; step += 1) {
+      if (!entry.observed) await this.#inspect(entry);
+      const desired = this.#desired(entry);
+      const plan = this.#plan(entry, desired);
+      if (plan.action.kind === 'none') return this.#settle(entry, plan, desired);
+
+      // Whatever needs the network comes before anything is taken down, and what to do is decided anew after it.
+      if (plan.action.kind === 'replace' && desired && prepared !== desired.revision) {
+        await this.#backend.prepare(desired.workload, this.#progress(entry), this.#stopping.signal);
+        prepared = desired.revision;
+        continue;
+      }
+      await this.#perform(entry, plan.action, desired);
+    }
+    this.#queue.add(entry.name, entry.waiters.size > 0);
+  }
+
+  #plan(entry: Entry, desired: Desired | undefined): Plan {
+    const now = Date.now();
+    const drifted = desired && entry.actual && entry.actual.revision !== desired.revision;
+    entry.driftedSince = drifted ? (entry.driftedSince ?? now) : null;
+    return planTerminal({
+      desired,
+      actual: entry.actual,
+      requested: entry.waiters.size > 0,
+      activity: entry,
+      driftedSince: entry.driftedSince,
+      now,
+    });
+  }
+
+  #settle(entry: Entry, plan: Plan, desired: Desired | undefined): void {
+    this.#schedule(entry, plan);
+    if (entry.waiters.size === 0) return;
+    if (entry.actual?.phase === 'Running') resolveAll(entry, entry.actual);
+    else if (desired === undefined) rejectAll(entry, new PolicyUnknownError(entry.key.policy));
+    else rejectAll(entry, new StartTimeoutError(`The terminal is ${plan.action.reason}.`, 'Try again.'));
+  }
+
+  #schedule(entry: Entry, plan: Plan): void {
+    this.#deadlines.set(entry.name, plan.deferred.find(({ at }) => at !== null)?.at ?? null);
+  }
+
+  async #perform(entry: Entry, action: Action, desired: Desired | undefined): Promise<void> {
+    const { signal } = this.#stopping;
+    const log = this.#log.child(describe(entry));
+    if (action.kind !== 'none') log.info({ action: action.kind, reason: action.reason }, 'reconcile');
+    switch (action.kind) {
+      case 'none':
+        return;
+      case 'refuse':
+        throw new TerminalPausedError(action.reason, 'Undo by hand what was done by hand, then try again.');
+      case 'stop':
+        // From here on nobody is sent there any more; who comes now waits, and has it started again.
+        this.#leave(entry, 'it is being stopped');
+        entry.observed = false;
+        await this.#backend.stop(entry.key, signal);
+        return;
+      case 'update':
+        if (desired) this.#observe(entry, await this.#backend.update(desired, signal));
+        return;
+      case 'start':
+        if (desired) this.#arrive(entry, await this.#startExisting(entry, desired));
+        return;
+      case 'replace':
+        this.#leave(entry, 'it is being replaced');
+        await this.#backend.remove(entry.key, { files: false }, signal);
+        this.#observe(entry, undefined);
+        if (desired) this.#arrive(entry, await this.#backend.create(desired, this.#progress(entry), signal));
+        return;
+      case 'create':
+        if (desired) this.#arrive(entry, await this.#backend.create(desired, this.#progress(entry), signal));
+        return;
+    }
+  }
+
+  /** One that is there but never gets healthy is broken: the next request replaces it. */
+  async #startExisting(entry: Entry, desired: Desired): Promise<RunningTerminal> {
+    try {
+      return await this.#backend.start(desired, this.#progress(entry), this.#stopping.signal);
+    } catch (error) {
+      const { actual } = entry;
+      if (error instanceof StartTimeoutError && actual !== undefined) {
+        this.#observe(entry, { ...actual, phase: 'Error', detail: error.message, recover: 'replace' });
+      }
+      throw error;
+    }
+  }
+
+  #failed(entry: Entry, error: unknown): void {
+    const asked = entry.waiters.size > 0;
+    rejectAll(entry, error);
+    if (this.#stopping.signal.aborted) return;
+    const log = this.#log.child(describe(entry));
+    entry.failures += 1;
+    if (entry.actual?.phase !== 'Error') entry.observed = false;
+    const expected = error instanceof TerminalsError;
+    log[expected ? 'warn' : 'error']({ err: error, failures: entry.failures }, 'reconcile failed');
+    // Who asked has the answer and asks again when he likes; what nobody asked for is tried again later.
+    if (!asked && entry.actual !== undefined) {
+      this.#deadlines.set(entry.name, Date.now() + backoffMs(entry.failures));
+    }
+  }
+
+  // --- observation --------------------------------------------------------
+
+  readonly #listener: BackendListener = {
+    changed: (key, actual) => {
+      if (key.user === discoveryUser) return;
+      const entry = this.#registry.entry(key, Date.now());
+      if (this.#queue.isRunning(entry.name)) {
+        entry.observed = false;
+        this.#queue.add(entry.name, false);
+        return;
+      }
+      this.#observe(entry, actual);
+      this.#look(entry);
+      this.#registry.prune(entry);
+    },
+    relisted: (all) => this.#relisted(all),
+  };
+
+  #relisted(all: readonly Actual[]): void {
+    const seen = new Set<TerminalName>();
+    for (const actual of all) {
+      if (actual.key.user === discoveryUser) continue;
+      seen.add(actual.name);
+      const known = this.#registry.find(actual.key);
+      const entry = known ?? this.#registry.entry(actual.key, this.#lastActivity(actual));
+      if (!this.#queue.isRunning(entry.name)) this.#observe(entry, actual);
+    }
+    for (const entry of this.#registry.all()) {
+      if (!seen.has(entry.name) && !this.#queue.isRunning(entry.name)) this.#observe(entry, undefined);
+    }
+    this.#synced = true;
+    this.#lookAtAll();
+  }
+
+  #lastActivity(actual: Actual): number {
+    return this.#saved.lastActivityAt(actual.name) ?? Date.now();
+  }
+
+  async #resync(): Promise<void> {
+    try {
+      this.#relisted(await this.#backend.list(this.#stopping.signal));
+    } catch (error) {
+      if (!this.#stopping.signal.aborted) this.#log.error({ err: error }, 'terminals could not be listed');
+    }
+  }
+
+  async #inspect(entry: Entry): Promise<void> {
+    entry.observed = true;
+    try {
+      this.#observe(entry, await this.#backend.inspect(entry.key, this.#stopping.signal));
+    } catch (error) {
+      entry.observed = false;
+      throw error;
+    }
+  }
+
+  #observe(entry: Entry, actual: Actual | undefined): void {
+    const before = entry.actual;
+    entry.actual = actual;
+    entry.observed = true;
+    if (before?.phase !== 'Running') return;
+    const same =
+      actual?.phase === 'Running' &&
+      actual.address.host === before.address.host &&
+      actual.address.port === before.address.port &&
+      actual.startedAt === before.startedAt;
+    if (!same) for (const listener of this.#gone) listener(before);
+  }
+
+  #arrive(entry: Entry, terminal: RunningTerminal): void {
+    entry.touch();
+    this.#observe(entry, terminal);
+    this.#log.info({ ...describe(entry), address: `${terminal.address.host}:${terminal.address.port}` }, 'running');
+  }
+
+  #leave(entry: Entry, detail: string): void {
+    if (entry.actual) this.#observe(entry, { ...entry.actual, phase: 'Provisioning', detail });
+  }
+
+  // --- all terminals ------------------------------------------------------
+
+  #lookAtAll(): void {
+    for (const entry of this.#registry.all()) {
+      this.#look(entry);
+      this.#registry.prune(entry);
+    }
+  }
+
+  /** Plans without acting; only a terminal that needs work gets into the queue. */
+  #look(entry: Entry): void {
+    if (this.#queue.isRunning(entry.name)) return;
+    const plan = this.#plan(entry, this.#desired(entry));
+    if (plan.action.kind === 'none' && entry.waiters.size === 0) this.#schedule(entry, plan);
+    else this.#queue.add(entry.name, entry.waiters.size > 0);
+  }
+
+  #desired(entry: Entry): Desired | undefined {
+    const template = this.#template(entry.key);
+    return template && { key: entry.key, name: entry.name, ...template };
+  }
+
+  #template(key: TerminalKey): Template | undefined {
+    const policy = this.#policies.current.policies.get(key.policy);
+    return policy && this.#templates.of(policy);
+  }
+
+  // --- who waits ----------------------------------------------------------
+
+  async #waitFor(entry: Entry, signal: AbortSignal): Promise<Reached> {
+    this.#stopping.signal.throwIfAborted();
+    signal.throwIfAborted();
+    const waiting = Promise.withResolvers<RunningTerminal>();
+    const waiter: Waiter = waiting;
+    const limitMs = (this.#template(entry.key)?.startTimeoutMs ?? 0) + patienceMs;
+    const timer = setTimeout(() => waiting.reject(this.#tooLong(entry, limitMs)), limitMs).unref();
+    const abort = () => waiting.reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    entry.waiters.add(waiter);
+    this.#queue.add(entry.name, true);
+    try {
+      return { terminal: await waiting.promise, use: entry };
+    } finally {
+      entry.waiters.delete(waiter);
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  #tooLong(entry: Entry, limitMs: number): StartTimeoutError {
+    const doing = entry.progress === null ? '' : ` (${entry.progress})`;
+    return new StartTimeoutError(
+      `The terminal is not ready after ${limitMs / 1000} seconds${doing}.`,
+      'It goes on starting; try again in a while.',
+    );
+  }
+
+  #progress(entry: Entry): (detail: string) => void {
+    const log = this.#log.child(describe(entry));
+    return (detail) => {
+      entry.progress = detail;
+      log.info({ progress: detail }, 'starting');
+    };
+  }
+
+  // --- timers -------------------------------------------------------------
+
+  #every(ms: number, work: () => Promise<void>): void {
+    this.#timers.add(setInterval(() => void work(), ms).unref());
+  }
+
+  async #saveActivity(): Promise<void> {
+    const times = new Map<TerminalName, number>();
+    for (const { name, actual, lastActivityAt } of this.#registry.all()) {
+      if (actual?.phase === 'Running') times.set(name, lastActivityAt);
+    }
+    await this.#activity.save(times, Date.now());
+  }
+}
+
+function describe(entry: Entry): Record<string, string> {
+  const { user, policy, context } = entry.key;
+  return { terminal: entry.name, user, policy, ...(context === null ? {} : { context }) };
+}
+
+function resolveAll(entry: Entry, terminal: RunningTerminal): void {
+  for (const waiter of entry.waiters) waiter.resolve(terminal);
+  entry.waiters.clear();
+}
+
+function rejectAll(entry: Entry, error: unknown): void {
+  for (const waiter of entry.waiters) waiter.reject(error);
+  entry.waiters.clear();
+}

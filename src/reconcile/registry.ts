@@ -1,0 +1,97 @@
+/**
+ * Every terminal that is known or asked for, in memory: a cache of what the backend observes, and its use.
+ * Nothing in here has to survive the process.
+ * @module
+ */
+import { terminalName } from '../terminal/names.ts';
+import type { Activity, Actual, RunningTerminal, TerminalKey, TerminalName } from '../terminal/terminal.ts';
+
+/** Somebody who waits for a terminal to run. */
+export interface Waiter {
+  resolve(terminal: RunningTerminal): void;
+  reject(error: unknown): void;
+}
+
+/** One terminal as this process knows it. */
+export class Entry implements Activity {
+  readonly key: TerminalKey;
+  readonly name: TerminalName;
+  actual: Actual | undefined;
+  /** False until the backend was asked once, and again after an event came in the middle of our own work on it. */
+  observed = false;
+  /** Epoch ms at which its difference from the policy was first seen. */
+  driftedSince: number | null = null;
+  /** What a start is busy with, for people. */
+  progress: string | null = null;
+  /** Failed tries in a row, for the backoff. */
+  failures = 0;
+  lastActivityAt: number;
+  inFlight = 0;
+  readonly waiters = new Set<Waiter>();
+
+  constructor(key: TerminalKey, name: TerminalName, now: number) {
+    this.key = key;
+    this.name = name;
+    this.lastActivityAt = now;
+  }
+
+  /** A byte was proxied, either direction. */
+  touch(): void {
+    this.lastActivityAt = Date.now();
+  }
+
+  /** An HTTP request begins; `end` must follow. */
+  begin(): void {
+    this.inFlight += 1;
+    this.touch();
+  }
+
+  end(): void {
+    this.inFlight -= 1;
+    this.touch();
+  }
+}
+
+/** A header value holds no line feed, so that these parts can't run into each other. */
+function lookupKey(key: TerminalKey): string {
+  return `${key.policy}\n${key.context ?? ''}\n${key.user}`;
+}
+
+export class Registry {
+  readonly #byKey = new Map<string, Entry>();
+  readonly #byName = new Map<TerminalName, Entry>();
+
+  find(key: TerminalKey): Entry | undefined {
+    return this.#byKey.get(lookupKey(key));
+  }
+
+  get(name: TerminalName): Entry | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** The entry of a key, made if there is none. */
+  entry(key: TerminalKey, now: number): Entry {
+    const lookup = lookupKey(key);
+    const known = this.#byKey.get(lookup);
+    if (known) return known;
+    const entry = new Entry(key, terminalName(key), now);
+    this.#byKey.set(lookup, entry);
+    this.#byName.set(entry.name, entry);
+    return entry;
+  }
+
+  /** Forgets an entry that stands for nothing: no terminal, nobody waiting. */
+  prune(entry: Entry): void {
+    if (entry.actual !== undefined || entry.waiters.size > 0 || entry.inFlight > 0) return;
+    this.#byKey.delete(lookupKey(entry.key));
+    this.#byName.delete(entry.name);
+  }
+
+  all(): IterableIterator<Entry> {
+    return this.#byName.values();
+  }
+
+  get size(): number {
+    return this.#byName.size;
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * The pure difference of desired and actual state: what to do now, what waits, and why.
+ * @module
+ */
+import { fingerprintOf } from './desired.ts';
+import type { Activity, Actual, Desired, Limits, RunningTerminal, WorkloadFingerprint } from './terminal.ts';
+
+/** One field that differs, in words; null: not there. Values of variables never appear. */
+export interface FieldChange {
+  readonly field: string;
+  readonly from: string | null;
+  readonly to: string | null;
+}
+
+/** What to do with a terminal right now. */
+export type Action =
+  | { readonly kind: 'none'; readonly reason: string }
+  | { readonly kind: 'create' | 'start' | 'stop'; readonly reason: string }
+  | {
+      readonly kind: 'update' | 'replace';
+      readonly reason: string;
+      readonly changes: readonly FieldChange[];
+    }
+  /** It can't be helped from here: a request for it fails with this reason. */
+  | { readonly kind: 'refuse'; readonly reason: string };
+
+/** What is due later. `at`: epoch milliseconds, or null when only the next start brings it. */
+export interface Deferred {
+  readonly kind: 'stop' | 'replace';
+  readonly at: number | null;
+  readonly reason: string;
+  readonly changes: readonly FieldChange[];
+}
+
+export interface Plan {
+  readonly action: Action;
+  /** In order of time; the first with an `at` is when to look again. */
+  readonly deferred: readonly Deferred[];
+}
+
+export interface PlanInput {
+  /** undefined: its policy is gone. */
+  readonly desired: Desired | undefined;
+  /** undefined: there is no such terminal. */
+  readonly actual: Actual | undefined;
+  /** Somebody waits for it to run. */
+  readonly requested: boolean;
+  readonly activity: Activity;
+  /** Epoch ms at which the present difference of revisions was first seen; null: none seen. */
+  readonly driftedSince: number | null;
+  readonly now: number;
+}
+
+/** Where a policy is gone and its terminal had no idle timeout, nobody can reach it any more: it ends after this. */
+const orphanIdleMs = 30 * 60_000;
+/** A terminal with a request under way is looked at again no sooner than this. */
+const busyRecheckMs = 1_000;
+
+/** What to do with one terminal. The same input gives the same plan; a converged terminal gives `none`. */
+export function planTerminal(input: PlanInput): Plan {
+  const { desired, actual, requested } = input;
+  if (actual === undefined) {
+    if (!requested || desired === undefined) return now({ kind: 'none', reason: 'it is not asked for' });
+    return now({ kind: 'create', reason: 'first request' });
+  }
+  switch (actual.phase) {
+    case 'Running':
+      return planRunning(input, actual);
+    case 'Provisioning':
+      if (desired === undefined) return now({ kind: 'none', reason: 'its policy is gone' });
+      return now({ kind: 'start', reason: actual.detail });
+    case 'Idle':
+      return planIdle(desired, actual, requested);
+    case 'Error':
+      if (!requested || desired === undefined) return now({ kind: 'none', reason: actual.detail });
+      if (actual.recover === 'by-hand') return now({ kind: 'refuse', reason: actual.detail });
+      return now({ kind: 'replace', reason: actual.detail, changes: [] });
+  }
+}
+
+function now(action: Action, deferred: readonly Deferred[] = []): Plan {
+  return { action, deferred };
+}
+
+function planIdle(desired: Desired | undefined, actual: Actual, requested: boolean): Plan {
+  if (desired === undefined) return now({ kind: 'none', reason: 'its policy is gone' });
+  const drifted = actual.revision !== desired.revision && !desired.suspended;
+  if (!requested) {
+    const later: Deferred[] = drifted
+      ? [{ kind: 'replace', at: null, reason: 'the policy changed', changes: changesOf(actual, desired) }]
+      : [];
+    return now({ kind: 'none', reason: 'idle' }, later);
+  }
+  if (!drifted) return now({ kind: 'start', reason: 'requested while idle' });
+  return now({
+    kind: 'replace',
+    reason: 'requested while idle, and the policy changed',
+    changes: changesOf(actual, desired),
+  });
+}
+
+function planRunning(input: PlanInput, actual: RunningTerminal): Plan {
+  const { desired, now: at } = input;
+  const stop = idleStop(input, actual);
+  if (desired?.suspended) return now({ kind: 'none', reason: 'the policy is suspended' });
+  const replace = desired && actual.revision !== desired.revision ? replacement(input, actual, desired) : null;
+  if (replace?.at != null && replace.at <= at) {
+    return now({ kind: 'replace', reason: replace.reason, changes: replace.changes });
+  }
+  if (stop !== null && stop.at !== null && stop.at <= at) return now({ kind: 'stop', reason: stop.reason });
+
+  const deferred = [replace, stop].filter((entry) => entry !== null).sort(byTime);
+  const limits = desired ? limitChanges(actual.limits, desired.limits) : [];
+  if (limits.length > 0) {
+    return now({ kind: 'update', reason: 'limits changed', changes: limits }, deferred);
+  }
+  return now({ kind: 'none', reason: 'as declared' }, deferred);
+}
+
+function byTime(a: Deferred, b: Deferred): number {
+  return (a.at ?? Number.POSITIVE_INFINITY) - (b.at ?? Number.POSITIVE_INFINITY);
+}
+
+/** When a quiet time of `quietMs` ends, by what is known of its use now. */
+function quietAt(quietMs: number, { lastActivityAt, inFlight }: Activity, at: number): number {
+  return inFlight > 0 ? at + Math.max(quietMs, busyRecheckMs) : lastActivityAt + quietMs;
+}
+
+function idleStop(input: PlanInput, actual: RunningTerminal): Deferred | null {
+  const { desired, activity, now: at } = input;
+  const timeout = desired ? desired.idleTimeoutMs : actual.idleTimeoutMs || orphanIdleMs;
+  if (timeout === 0) return null;
+  const reason = desired
+    ? `idle for ${minutes(timeout)}`
+    : `its policy is gone and it is idle for ${minutes(timeout)}`;
+  return { kind: 'stop', at: quietAt(timeout, activity, at), reason, changes: [] };
+}
+
+function replacement(input: PlanInput, actual: RunningTerminal, desired: Desired): Deferred {
+  const { activity, driftedSince, now: at } = input;
+  const { when, idleAfterMs, maxDelayMs } = desired.rollout;
+  const changes = changesOf(actual, desired);
+  const latest = maxDelayMs === null ? Number.POSITIVE_INFINITY : (driftedSince ?? at) + maxDelayMs;
+  switch (when) {
+    case 'now':
+      return { kind: 'replace', at, reason: 'the policy changed (rollout now)', changes };
+    case 'idle': {
+      const idleAt = quietAt(idleAfterMs, activity, at);
+      if (latest <= idleAt) {
+        return { kind: 'replace', at: latest, reason: 'the policy changed (longest delay over)', changes };
+      }
+      return { kind: 'replace', at: idleAt, reason: 'the policy changed (rollout when idle)', changes };
+    }
+    case 'nextStart': {
+      const due = Number.isFinite(latest) ? latest : null;
+      return { kind: 'replace', at: due, reason: 'the policy changed (rollout at the next start)', changes };
+    }
+  }
+}
+
+/** What differs between the workload a terminal was made from and the declared one. */
+export function changesOf(actual: Actual, desired: Desired): readonly FieldChange[] {
+  if (actual.fingerprint === null) {
+    return [{ field: 'revision', from: actual.revision, to: desired.revision }];
+  }
+  const changes = fieldChanges(actual.fingerprint, fingerprintOf(desired.workload));
+  return changes.length > 0
+    ? changes
+    : [{ field: 'revision', from: actual.revision, to: desired.revision }];
+}
+
+function fieldChanges(from: WorkloadFingerprint, to: WorkloadFingerprint): FieldChange[] {
+  const fields = [...new Set([...Object.keys(from), ...Object.keys(to)])].sort();
+  return fields
+    .filter((field) => from[field] !== to[field])
+    .map((field) => {
+      if (!field.startsWith('env.')) return { field, from: from[field] ?? null, to: to[field] ?? null };
+      const word = (value: string | undefined, known: string) => (value === undefined ? null : known);
+      return { field, from: word(from[field], '(set)'), to: word(to[field], '(set anew)') };
+    });
+}
+
+/** Limits that the backend enforces and that differ; a backend that enforces none reports null. */
+function limitChanges(actual: Limits | null, desired: Limits): readonly FieldChange[] {
+  if (actual === null) return [];
+  const fields: readonly (readonly [string, keyof Limits, (value: number) => string])[] = [
+    ['resources.limits.cpu', 'cpuMillis', (value) => `${value}m`],
+    ['resources.limits.memory', 'memoryBytes', mebibytes],
+    ['resources.limits.pids', 'pids', String],
+  ];
+  return fields
+    .filter(([, field]) => actual[field] !== desired[field])
+    .map(([name, field, show]) => ({ field: name, from: show(actual[field]), to: show(desired[field]) }));
+}
+
+function mebibytes(bytes: number): string {
+  return bytes % 1_048_576 === 0 ? `${bytes / 1_048_576}Mi` : String(bytes);
+}
+
+function minutes(ms: number): string {
+  const value = Math.round(ms / 600) / 100;
+  return `${value} ${value === 1 ? 'minute' : 'minutes'}`;
+}

@@ -1,0 +1,55 @@
+/**
+ * Kubernetes quantities (`100m`, `1.5`, `1Gi`, `2e3`), as far as CPU and memory need them.
+ * @see https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+ * @module
+ */
+
+const form = /^([+-]?(?:\d+\.?\d*|\.\d+))([eE][+-]?\d+|[a-zA-Z]{0,2})$/;
+
+const multipliers: Readonly<Record<string, number>> = {
+  n: 1e-9,
+  u: 1e-6,
+  m: 1e-3,
+  '': 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  P: 1e15,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+  Pi: 2 ** 50,
+};
+
+/** @throws RangeError */
+function parse(quantity: string | number): number {
+  const match = form.exec(String(quantity).trim());
+  const [, digits = '', suffix = ''] = match ?? [];
+  const multiplier = /^[eE][+-]?\d/.test(suffix) ? Number(`1${suffix}`) : multipliers[suffix];
+  if (match === null || multiplier === undefined) {
+    throw new RangeError(`"${quantity}" is not a quantity`);
+  }
+  return Number(digits) * multiplier;
+}
+
+/**
+ * CPU in thousandths of a core, at least 1; `0.5` and `500m` both give 500.
+ * @throws RangeError for what is no quantity or not above 0
+ */
+export function parseCpu(quantity: string | number): number {
+  const cores = parse(quantity);
+  if (!(cores > 0) || !Number.isFinite(cores)) throw new RangeError(`"${quantity}" is not above 0`);
+  return Math.max(1, Math.ceil(cores * 1000 - 1e-9));
+}
+
+/**
+ * Memory or storage in bytes; `1Gi` gives 1073741824.
+ * @throws RangeError for what is no quantity or below one byte
+ */
+export function parseMemory(quantity: string | number): number {
+  const bytes = Math.ceil(parse(quantity));
+  if (bytes < 1 || !Number.isSafeInteger(bytes)) throw new RangeError(`"${quantity}" is not a number of bytes above 0`);
+  return bytes;
+}

@@ -1,0 +1,146 @@
+/**
+ * The words of the heart: which terminal (key), what it should be (desired), what it is (actual).
+ *
+ * Everything under `terminal/` is pure: no I/O, no clock of its own, no import from outside this folder.
+ * @module
+ */
+
+declare const brand: unique symbol;
+type Branded<Name extends string> = string & { readonly [brand]: Name };
+
+/** A policy's id: a DNS-1123 label, as in `/p/{id}/`. */
+export type PolicyId = Branded<'PolicyId'>;
+/** A user's id exactly as the caller sent it; never used as a path or a name without `names.ts`. */
+export type UserId = Branded<'UserId'>;
+/** `chat:<id>` or `automation:<id>`; null stands for the default context. */
+export type ContextId = Branded<'ContextId'>;
+/** A safe, unique name of one terminal (see `terminalName`): container name, map key, log field. */
+export type TerminalName = Branded<'TerminalName'>;
+/** Hash of everything whose change needs another container. */
+export type Revision = Branded<'Revision'>;
+
+/** What one terminal belongs to. */
+export interface TerminalKey {
+  readonly policy: PolicyId;
+  readonly user: UserId;
+  readonly context: ContextId | null;
+}
+
+/** A host path made visible in a terminal. */
+export interface Mount {
+  readonly source: string;
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
+/** The part of a terminal that can change only by replacing its container; hashed into the revision. */
+export interface Workload {
+  readonly image: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly packages: readonly string[];
+  readonly pipPackages: readonly string[];
+  /** Domains that may be reached; null: no restriction. An empty list blocks everything. */
+  readonly allowedDomains: readonly string[] | null;
+  readonly mounts: readonly Mount[];
+  /** Whether the home outlives the container. */
+  readonly persistent: boolean;
+  /** What the backend's own configuration adds, e.g. its networks. */
+  readonly platform: Readonly<Record<string, string>>;
+}
+
+/** What can be changed in place, without a restart. */
+export interface Limits {
+  readonly cpuMillis: number;
+  readonly memoryBytes: number;
+  readonly pids: number;
+}
+
+/** What a policy makes of every one of its terminals. */
+export interface Template {
+  readonly revision: Revision;
+  readonly workload: Workload;
+  readonly limits: Limits;
+  /** 0: never. */
+  readonly idleTimeoutMs: number;
+  /** How long a start may take until /health answers, packages included. */
+  readonly startTimeoutMs: number;
+  readonly rollout: Rollout;
+  /** The policy is suspended: its terminals are left as they are. */
+  readonly suspended: boolean;
+}
+
+/** What one terminal should be. */
+export interface Desired extends Template {
+  readonly key: TerminalKey;
+  readonly name: TerminalName;
+}
+
+/** When a changed workload replaces a running terminal. */
+export interface Rollout {
+  readonly when: 'idle' | 'nextStart' | 'now';
+  /** Quiet time after which a terminal counts as idle for a replacement. */
+  readonly idleAfterMs: number;
+  /** After this long a busy terminal is replaced all the same; null: it waits as long as it takes. */
+  readonly maxDelayMs: number | null;
+}
+
+/** Where a terminal's server answers. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What the backend knows of a terminal in every phase. */
+interface Observed {
+  readonly key: TerminalKey;
+  readonly name: TerminalName;
+  /** The revision it was made from, and the workload where the backend remembers it (for the plan's words). */
+  readonly revision: Revision;
+  readonly fingerprint: WorkloadFingerprint | null;
+  readonly limits: Limits | null;
+  /** Idle timeout it was made with: what counts once its policy is gone. Milliseconds, 0: never. */
+  readonly idleTimeoutMs: number;
+}
+
+/** A workload with its secret-prone values hashed: fit to be stored in a label and shown in a plan. */
+export type WorkloadFingerprint = Readonly<Record<string, string>>;
+
+export interface RunningTerminal extends Observed {
+  readonly phase: 'Running';
+  readonly address: Address;
+  /** The terminal's own key. Never logged. */
+  readonly apiKey: string;
+  /** Epoch milliseconds. */
+  readonly startedAt: number;
+}
+
+/** There is a container that isn't known to answer yet: it starts, or was found starting. */
+export interface ProvisioningTerminal extends Observed {
+  readonly phase: 'Provisioning';
+  readonly detail: string;
+}
+
+/** Stopped; its home is kept and it can be started again. */
+export interface IdleTerminal extends Observed {
+  readonly phase: 'Idle';
+}
+
+/** It can't serve: crashed, paused, or its container is broken. `recover` says how the next request helps. */
+export interface ErrorTerminal extends Observed {
+  readonly phase: 'Error';
+  readonly detail: string;
+  readonly recover: 'replace' | 'by-hand';
+}
+
+/** What the backend observes of one terminal. A terminal that isn't there is `undefined`. */
+export type Actual = RunningTerminal | ProvisioningTerminal | IdleTerminal | ErrorTerminal;
+
+export type Phase = 'Pending' | Actual['phase'];
+
+/** Use of a terminal as the proxy sees it. */
+export interface Activity {
+  /** Epoch milliseconds of the last proxied byte, either direction. */
+  readonly lastActivityAt: number;
+  /** HTTP requests under way right now; a terminal with one is never idle. */
+  readonly inFlight: number;
+}
