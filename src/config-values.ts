@@ -37,6 +37,9 @@ const backends = ['docker', 'process', 'auto'] as const;
 /** What TERMINALS_BACKEND can say; `auto` becomes one of the others at the start. */
 export type Backend = (typeof backends)[number];
 
+const authModes = ['key', 'open'] as const;
+export type AuthMode = (typeof authModes)[number];
+
 const longestIdleMinutes = 525_600;
 
 /** One of a few words. */
@@ -44,7 +47,10 @@ export function oneOf<Word extends string>(words: readonly Word[], text: string)
   const found = words.find((word) => word === text);
   if (found !== undefined) return found;
   const near = closest(text, words);
-  throw invalid('not known.', `${near === null ? '' : `Did you mean ${near}? `}Write one of ${words.join(', ')}.`);
+  throw invalid(
+    'not known.',
+    `${near === null ? '' : `Did you mean ${near}? `}Write one of ${words.join(', ')}.`,
+  );
 }
 
 export function parseBackend(text: string): Backend {
@@ -54,11 +60,15 @@ export function parseBackend(text: string): Backend {
   return oneOf(backends, text);
 }
 
+export function parseAuthMode(text: string): AuthMode {
+  return oneOf(authModes, text);
+}
+
 /** A key travels in a header: visible characters only. */
 export function parseKey(text: string): string {
   if (!/^[\x21-\x7e]*$/.test(text)) {
     throw invalid(
-      'the key has characters that a header can\'t carry.',
+      "the key has characters that a header can't carry.",
       'Use letters, digits and punctuation of ASCII, without spaces, e.g. the output of: openssl rand -hex 32',
     );
   }
@@ -76,7 +86,10 @@ export function parseImage(text: string): string {
 
 export function parseImagePattern(text: string): string {
   if (/^[\w./:@*-]+$/.test(text)) return text;
-  throw invalid('not a list of image patterns.', 'Write e.g. ghcr.io/open-webui/*,registry.example.com/team/*:1.*');
+  throw invalid(
+    'not a list of image patterns.',
+    'Write e.g. ghcr.io/open-webui/*,registry.example.com/team/*:1.*',
+  );
 }
 
 export function parsePort(text: string): number {
@@ -86,11 +99,15 @@ export function parsePort(text: string): number {
 }
 
 /** A name whose last label is a number would be read as an address by some, so it has to be a whole one. */
-const hostName = /^(?=.{1,253}$)(?:[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d])?\.)*(?!\d+$)[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d])?$/i;
+const hostName =
+  /^(?=.{1,253}$)(?:[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d])?\.)*(?!\d+$)[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d])?$/i;
 
 export function parseHost(text: string): string {
   if (isIP(text) !== 0 || hostName.test(text)) return text;
-  throw invalid('neither an address nor a host name.', 'Write e.g. 127.0.0.1, 0.0.0.0 or ::1, without scheme, brackets or port.');
+  throw invalid(
+    'neither an address nor a host name.',
+    'Write e.g. 127.0.0.1, 0.0.0.0 or ::1, without scheme, brackets or port.',
+  );
 }
 
 export function parsePublishHost(text: string): string {
@@ -103,7 +120,10 @@ export function parsePublishHost(text: string): string {
 
 export function parseNetwork(text: string): string {
   if (text === 'host' || text === 'none') {
-    throw invalid(`the network ${text} can't keep terminals apart and reachable.`, 'Write the name of a network of your own.');
+    throw invalid(
+      `the network ${text} can't keep terminals apart and reachable.`,
+      'Write the name of a network of your own.',
+    );
   }
   if (/^[a-zA-Z0-9][\w.-]*$/.test(text)) return text;
   throw invalid('not a list of network names.', 'Write e.g. terminals or terminals,open-webui.');
@@ -112,11 +132,19 @@ export function parseNetwork(text: string): string {
 export function parseMinutes(text: string): number {
   const minutes = Number(text);
   if (/^\d+(?:\.\d+)?$/.test(text) && minutes <= longestIdleMinutes) return minutes;
-  throw invalid('not a number of minutes.', `Write a number from 0 (never) to ${longestIdleMinutes}, e.g. 30.`);
+  throw invalid(
+    'not a number of minutes.',
+    `Write a number from 0 (never) to ${longestIdleMinutes}, e.g. 30.`,
+  );
 }
 
 /** A Kubernetes quantity; none: no bound. */
-export function parseQuantity(parse: (text: string) => number, text: string, what: string, hint: string): number | null {
+export function parseQuantity(
+  parse: (text: string) => number,
+  text: string,
+  what: string,
+  hint: string,
+): number | null {
   if (text === '') return null;
   try {
     return parse(text);
@@ -128,7 +156,10 @@ export function parseQuantity(parse: (text: string) => number, text: string, wha
 
 export function parseOpenWebUiUrl(text: string): null {
   if (text === '') return null;
-  throw invalid('verifying tokens of Open WebUI comes with a later version.', 'Unset it, and set TERMINALS_API_KEY.');
+  throw invalid(
+    'verifying tokens of Open WebUI comes with a later version.',
+    'Unset it, and set TERMINALS_API_KEY.',
+  );
 }
 
 /** What stands between commas, once each. */
@@ -148,7 +179,8 @@ export function parseMounts(text: string): readonly Mount[] {
   const mounts = entries.flatMap((entry: unknown, index) => parseMount(entry, `[${index}]`, faults) ?? []);
   mounts.forEach(({ target }, index) => {
     const first = mounts.findIndex((other) => other.target === target);
-    if (first < index) faults.push({ message: `${target} is mounted twice.`, hint: 'Give each mount a target of its own.' });
+    if (first < index)
+      faults.push({ message: `${target} is mounted twice.`, hint: 'Give each mount a target of its own.' });
   });
   if (faults.length > 0) throw new InvalidValue(faults);
   return mounts;
@@ -172,22 +204,34 @@ function parseMount(entry: unknown, at: string, faults: Fault[]): Mount | null {
   const { source, target, readOnly = true, ...others }: Record<string, unknown> = { ...entry };
   for (const other of Object.keys(others)) {
     const near = closest(other, mountFields);
-    fault(`.${other} is not known.`, near === null ? `Write ${mountFields.join(', ')}.` : `Did you mean ${near}?`);
+    fault(
+      `.${other} is not known.`,
+      near === null ? `Write ${mountFields.join(', ')}.` : `Did you mean ${near}?`,
+    );
   }
   if (!isAbsolute(source)) fault('.source is not an absolute path.');
   if (!isAbsolute(target)) fault('.target is not an absolute path.');
   if (typeof readOnly !== 'boolean') fault('.readOnly is neither true nor false.');
   const wrong = typeof target === 'string' ? mountTargetProblem(target) : null;
-  if (isAbsolute(target) && wrong !== null) fault(`.target: ${wrong}.`, 'Write a path such as /mnt/datasets.');
+  if (isAbsolute(target) && wrong !== null)
+    fault(`.target: ${wrong}.`, 'Write a path such as /mnt/datasets.');
   if (faults.length > before || !isAbsolute(source) || !isAbsolute(target)) return null;
   return { source: plainPath(source), target: plainPath(target), readOnly: readOnly === true };
 }
 
 function isAbsolute(path: unknown): path is string {
-  return typeof path === 'string' && path.startsWith('/') && !path.includes('\0') && !path.split('/').includes('..');
+  return (
+    typeof path === 'string' &&
+    path.startsWith('/') &&
+    !path.includes('\0') &&
+    !path.split('/').includes('..')
+  );
 }
 
 /** Without doubled or trailing slashes, so that equal paths are equal text. */
 function plainPath(path: string): string {
-  return `/${path.split('/').filter((part) => part !== '' && part !== '.').join('/')}`;
+  return `/${path
+    .split('/')
+    .filter((part) => part !== '' && part !== '.')
+    .join('/')}`;
 }

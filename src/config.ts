@@ -2,16 +2,169 @@
  * The environment → one frozen Config, or everything that is wrong with it at once.
  * @module
  */
-import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
-import { BlockList, isIP } from 'node:net';
 import path from 'node:path';
-import { inspect } from 'node:util';
-import { type ConfigProblem, EnvironmentReader, type Setting } from './config-reader.ts';
-import type { Backend, LogLevel } from './config-values.ts';
-import { type VariableName, variableNames } from './config-variables.ts';
+import { type Auth, checkAuth } from './config-auth.ts';
+import {
+  type ConfigProblem,
+  type Environment,
+  EnvironmentReader,
+  reason,
+  type Setting,
+} from './config-reader.ts';
+import * as read from './config-values.ts';
+import { type VariableName, variables } from './config-variables.ts';
 import { matches } from './policy/check.ts';
+import { parseCpu, parseMemory } from './terminal/quantity.ts';
 import type { Mount } from './terminal/terminal.ts';
 
+export { type Auth, isLoopback, Secret } from './config-auth.ts';
 export { type ConfigProblem, formatProblem } from './config-reader.ts';
+export type { Backend, LogLevel } from './config-values.ts';
 export { type VariableName, variables, variablesTable } from './config-variables.ts';
+
+export interface Config {
+  readonly backend: read.Backend;
+  readonly auth: Auth;
+  readonly image: string;
+  readonly imageIsSet: boolean;
+  readonly host: string;
+  readonly port: number;
+  readonly networks: readonly string[];
+  readonly publishHost: string;
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly idleTimeoutMinutes: number;
+  readonly idleTimeoutIsSet: boolean;
+  readonly maxCpuMillis: number | null;
+  readonly maxMemoryBytes: number | null;
+  /** Absolute; null: there is none, and the built-in policy is the only one. */
+  readonly policiesDir: string | null;
+  readonly allowedImages: readonly string[];
+  readonly mounts: readonly Mount[];
+  readonly logLevel: read.LogLevel;
+}
+
+export interface ConfigOptions {
+  /** `serve --dev`: other defaults, and a key is made where none is set. */
+  readonly dev: boolean;
+  /** From flags; each comes before everything the environment says of that variable. */
+  readonly overrides?: Readonly<Partial<Record<VariableName, string>>>;
+  /** What relative paths count from. */
+  readonly cwd?: string;
+}
+
+export type LoadedConfig =
+  | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+
+/** Defaults of `--dev` that are others. */
+const devDefaults: Readonly<Partial<Record<VariableName, string>>> = {
+  TERMINALS_BACKEND: 'auto',
+  TERMINALS_HOST: '127.0.0.1',
+};
+
+const cpuHint = 'Write cores such as 2, 1.5 or 500m.';
+const memoryHint = 'Write bytes such as 512Mi or 4Gi.';
+
+/** Reads and checks every variable. */
+export function loadConfig(env: Environment, options: ConfigOptions): LoadedConfig {
+  const { dev, overrides = {}, cwd = process.cwd() } = options;
+  const reader = new EnvironmentReader(env, overrides, cwd);
+  const setting = <T>(name: VariableName, parse: (text: string) => T): Setting<T> =>
+    reader.read(name, (dev ? devDefaults[name] : undefined) ?? defaultText(name), parse);
+
+  const backend = setting('TERMINALS_BACKEND', read.parseBackend);
+  const key = setting('TERMINALS_API_KEY', read.parseKey);
+  const mode = setting('TERMINALS_AUTH', read.parseAuthMode);
+  const image = setting('TERMINALS_IMAGE', read.parseImage);
+  const port = setting('TERMINALS_PORT', read.parsePort);
+  const host = setting('TERMINALS_HOST', read.parseHost);
+  const networks = setting('TERMINALS_NETWORK', (text) => read.list(text).map(read.parseNetwork));
+  const publishHost = setting('TERMINALS_DOCKER_HOST', read.parsePublishHost);
+  const dataDir = setting('TERMINALS_DATA_DIR', (text) => path.resolve(cwd, text));
+  const idle = setting('TERMINALS_IDLE_TIMEOUT_MINUTES', read.parseMinutes);
+  const maxCpu = setting('TERMINALS_MAX_CPU', (text) =>
+    read.parseQuantity(parseCpu, text, 'a CPU quantity above 0', cpuHint),
+  );
+  const maxMemory = setting('TERMINALS_MAX_MEMORY', (text) =>
+    read.parseQuantity(parseMemory, text, 'a memory quantity above 0', memoryHint),
+  );
+  const policiesDir = setting('TERMINALS_POLICIES_DIR', (text) => path.resolve(cwd, text));
+  const allowedImages = setting('TERMINALS_ALLOWED_IMAGES', (text) =>
+    read.list(text).map(read.parseImagePattern),
+  );
+  const mounts = setting('TERMINALS_DOCKER_MOUNTS', read.parseMounts);
+  setting('TERMINALS_OPEN_WEBUI_URL', read.parseOpenWebUiUrl);
+  const logLevel = setting('TERMINALS_LOG_LEVEL', (text) => read.oneOf(read.logLevels, text));
+
+  const auth = checkAuth(reader, { key, mode, host, dev });
+  checkDirectory(reader, 'TERMINALS_DATA_DIR', dataDir);
+  const watched = checkPoliciesDir(reader, policiesDir, dev);
+  if (!image.faulty && !allowedImages.faulty) warnOfOwnImage(reader, image.value, allowedImages.value);
+  reader.warnOfUnknown();
+  if (reader.problems.length > 0) return { ok: false, problems: reader.problems };
+  const config: Config = {
+    backend: backend.value,
+    auth,
+    image: image.value,
+    imageIsSet: image.isSet,
+    host: host.value,
+    port: port.value,
+    networks: networks.value,
+    publishHost: publishHost.value,
+    dataDir: dataDir.value,
+    idleTimeoutMinutes: idle.value,
+    idleTimeoutIsSet: idle.isSet,
+    maxCpuMillis: maxCpu.value,
+    maxMemoryBytes: maxMemory.value,
+    policiesDir: watched,
+    allowedImages: allowedImages.value,
+    mounts: mounts.value,
+    logLevel: logLevel.value,
+  };
+  return { ok: true, config: freeze(config), warnings: reader.warnings };
+}
+
+/** The table words the default of the policies directory for readers. */
+function defaultText(name: VariableName): string {
+  if (name === 'TERMINALS_POLICIES_DIR') return 'policies';
+  return variables.find((variable) => variable.name === name)?.default ?? '';
+}
+
+/** @returns whether the directory is there */
+function checkDirectory(
+  reader: EnvironmentReader,
+  variable: VariableName,
+  { value }: Setting<string>,
+): boolean {
+  const problem = (message: string, hint: string) => reader.report({ variable, value, message, hint });
+  try {
+    const about = statSync(value, { throwIfNoEntry: false });
+    if (about === undefined) return false;
+    if (!about.isDirectory()) problem('not a directory.', 'Name a directory.');
+  } catch (error) {
+    problem(`it can't be looked at (${reason(error)}).`, 'Name a directory that this process may read.');
+  }
+  return true;
+}
+
+/** One that was asked for stays, there or not: its source goes on watching. */
+function checkPoliciesDir(reader: EnvironmentReader, setting: Setting<string>, dev: boolean): string | null {
+  if (checkDirectory(reader, 'TERMINALS_POLICIES_DIR', setting)) return setting.value;
+  if (!setting.isSet && !dev) return null;
+  reader.warnings.push(`The policies directory ${setting.value} is not there (yet); it is watched.`);
+  return setting.value;
+}
+
+function warnOfOwnImage(reader: EnvironmentReader, image: string, allowed: readonly string[]): void {
+  if (allowed.length === 0 || allowed.some((pattern) => matches(pattern, image))) return;
+  reader.warnings.push(`TERMINALS_IMAGE ${image} is none of TERMINALS_ALLOWED_IMAGES.`);
+}
+
+function freeze(config: Config): Config {
+  for (const list of [config.networks, config.allowedImages, config.mounts, ...config.mounts])
+    Object.freeze(list);
+  Object.freeze(config.auth);
+  return Object.freeze(config);
+}

@@ -1,0 +1,355 @@
+/**
+ * Terminals as Docker containers. Everything known about one is in its labels and its configuration.
+ * @module
+ */
+import { randomBytes } from 'node:crypto';
+import Docker, { type ContainerInspectInfo } from 'dockerode';
+import type { Logger } from 'pino';
+import { EngineUnavailableError, StartFailedError, StartTimeoutError } from '../../errors.ts';
+import { terminalName } from '../../terminal/names.ts';
+import type { Actual, Address, Desired, Mount, RunningTerminal, TerminalKey, Workload } from '../../terminal/terminal.ts';
+import type { Backend, BackendListener, Progress } from '../backend.ts';
+import { waitHealthy } from '../health.ts';
+import { makeHome, removeHome } from '../home.ts';
+import { type Addresses, addressesOf, keyOf, observe } from './observe.ts';
+import { containerOptions, imageUser, limitsConfig, ours } from './container.ts';
+import { accepting, engineCall, limited, reasonOf, statusOf } from './engine.ts';
+import { followEvents } from './events.ts';
+import { Images } from './images.ts';
+import { lastLines } from './logs.ts';
+import { Networks } from './network.ts';
+import { hostPaths } from './own-mounts.ts';
+
+export interface DockerBackendOptions {
+  /** Absolute path of the homes, as this process sees it. */
+  readonly dataDir: string;
+  /** TERMINALS_NETWORK; empty: our own network. */
+  readonly networks: readonly string[];
+  /** Address of published ports where no network is configured. */
+  readonly publishHost: string;
+  /** Mounted into every container. */
+  readonly mounts: readonly Mount[];
+  readonly log: Logger;
+  readonly docker?: Docker;
+}
+
+const createAttempts = 3;
+const parallelInspects = 16;
+const stopSeconds = 10;
+
+export class DockerBackend implements Backend {
+  readonly kind = 'docker';
+  readonly unenforced: readonly string[] = ['persistence.size', 'resources.requests'];
+  readonly platform: Readonly<Record<string, string>>;
+  readonly #options: DockerBackendOptions;
+  readonly #docker: Docker;
+  readonly #log: Logger;
+  readonly #images: Images;
+  readonly #networks: Networks;
+  /** When each container we saw healthy had started, by its id. */
+  readonly #healthy = new Map<string, number>();
+  #hostPath: Promise<(file: string) => string> | null = null;
+  /** Whether containers' own addresses can be reached from here; null: not tried yet. */
+  #direct: boolean | null = null;
+
+  constructor(options: DockerBackendOptions) {
+    this.#options = options;
+    this.#docker = options.docker ?? new Docker();
+    this.#log = options.log;
+    this.#images = new Images(this.#docker);
+    this.#networks = new Networks(this.#docker, options.networks, options.log);
+    const mounts = options.mounts.map(({ source, target, readOnly }) => `${source}:${target}${readOnly ? ':ro' : ''}`);
+    this.platform = {
+      ...(options.networks.length > 0 ? { networks: options.networks.join(',') } : {}),
+      ...(mounts.length > 0 ? { TERMINALS_DOCKER_MOUNTS: mounts.join(' ') } : {}),
+    };
+  }
+
+  // --- observing ----------------------------------------------------------
+
+  async list(signal: AbortSignal): Promise<readonly Actual[]> {
+    const listing = this.#docker.listContainers({ all: true, filters: { label: [ours] }, abortSignal: limited(signal) });
+    const ids = (await engineCall(listing)).map(({ Id }) => Id);
+    const found: Actual[] = [];
+    const inspectNext = async (): Promise<void> => {
+      for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
+        const info = await this.#inspectContainer(id, signal);
+        const actual = info && this.#observe(info);
+        if (actual) found.push(actual);
+      }
+    };
+    await Promise.all(Array.from({ length: parallelInspects }, inspectNext));
+    return found;
+  }
+
+  async inspect(key: TerminalKey, signal: AbortSignal): Promise<Actual | undefined> {
+    const info = await this.#inspectContainer(terminalName(key), signal);
+    return (info && this.#observe(info)) ?? undefined;
+  }
+
+  watch(listener: BackendListener, signal: AbortSignal): void {
+    const keys = new Map<string, TerminalKey>();
+    const looking = new Set<string>();
+    const again = new Set<string>();
+
+    const look = async (id: string): Promise<void> => {
+      if (looking.has(id)) {
+        again.add(id);
+        return;
+      }
+      looking.add(id);
+      try {
+        const info = await this.#inspectContainer(id, signal);
+        const key = info ? keyOf(info.Config.Labels ?? {}) : keys.get(id);
+        if (key && info) keys.set(id, key);
+        if (!info) keys.delete(id);
+        // A container that is gone may have been replaced by now: what counts is what bears the name.
+        if (key) listener.changed(key, info ? (this.#observe(info) ?? undefined) : await this.inspect(key, signal));
+      } catch (error) {
+        if (!signal.aborted) this.#log.warn({ err: error }, 'a changed container could not be inspected');
+      }
+      looking.delete(id);
+      if (again.delete(id)) await look(id);
+    };
+
+    void followEvents(
+      this.#docker,
+      {
+        happened: (id) => void look(id),
+        connected: async () => listener.relisted(await this.list(signal)),
+      },
+      this.#log,
+      signal,
+    );
+  }
+
+  #observe(info: ContainerInspectInfo): Actual | null {
+    return observe(info, {
+      address: (addresses) => this.#bestAddress(addresses),
+      publishHost: this.#options.publishHost,
+      wasHealthy: (id, startedAt) => this.#healthy.get(id) === startedAt,
+      now: Date.now(),
+    });
+  }
+
+  /** The container of a name or id; null where there is none. */
+  async #inspectContainer(nameOrId: string, signal: AbortSignal): Promise<ContainerInspectInfo | null> {
+    try {
+      return await engineCall(this.#docker.getContainer(nameOrId).inspect({ abortSignal: limited(signal) }));
+    } catch (error) {
+      if (statusOf(error) === 404) return null;
+      throw error;
+    }
+  }
+
+  // --- acting -------------------------------------------------------------
+
+  prepare(workload: Workload, progress: Progress, signal: AbortSignal): Promise<void> {
+    return this.#images.ensure(workload.image, progress, signal);
+  }
+
+  async create(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
+    const log = this.#log.child({ terminal: desired.name, user: desired.key.user, policy: desired.key.policy });
+    for (let attempt = 1; ; attempt += 1) {
+      const id = await this.#createContainer(desired, progress, signal);
+      if (id !== null) {
+        try {
+          return await this.#startContainer(id, desired, signal);
+        } catch (error) {
+          await this.#removeContainer(id, AbortSignal.timeout(stopSeconds * 1000)).catch((cause: unknown) =>
+            log.warn({ err: cause }, 'a container that did not start could not be removed'),
+          );
+          throw error;
+        }
+      }
+      const adopted = await this.#resolveConflict(desired, signal);
+      if (adopted) return adopted;
+      if (attempt === createAttempts) {
+        throw new StartFailedError(
+          `The container name ${desired.name} is still taken after ${createAttempts} attempts.`,
+          'Look at "docker ps -a" for what takes it.',
+        );
+      }
+    }
+  }
+
+  async start(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
+    progress('starting');
+    const info = await this.#inspectContainer(desired.name, signal);
+    if (info === null) return this.create(desired, progress, signal);
+    return this.#startContainer(info.Id, desired, signal);
+  }
+
+  async update(desired: Desired, signal: AbortSignal): Promise<Actual> {
+    const container = this.#docker.getContainer(desired.name);
+    try {
+      await engineCall(container.update({ ...limitsConfig(desired.limits), abortSignal: limited(signal) }));
+    } catch (error) {
+      if (statusOf(error) === null) throw error;
+      throw new StartFailedError(
+        `The limits of ${desired.name} can't be changed in place: ${reasonOf(error)}.`,
+        'A memory limit below what is in use waits until the terminal uses less.',
+        { cause: error },
+      );
+    }
+    const actual = await this.inspect(desired.key, signal);
+    if (actual) return actual;
+    throw new StartFailedError(`The container ${desired.name} is gone.`, 'The next request makes it anew.');
+  }
+
+  async stop(key: TerminalKey, signal: AbortSignal): Promise<void> {
+    const container = this.#docker.getContainer(terminalName(key));
+    const abortSignal = limited(signal, (stopSeconds + 20) * 1000);
+    await accepting(container.stop({ t: stopSeconds, abortSignal }), [304, 404]);
+  }
+
+  async remove(key: TerminalKey, { files }: { readonly files: boolean }, signal: AbortSignal): Promise<void> {
+    const info = await this.#inspectContainer(terminalName(key), signal);
+    if (info && keyOf(info.Config.Labels ?? {})) await this.#removeContainer(info.Id, signal);
+    if (files) await removeHome(this.#options.dataDir, key);
+  }
+
+  async close(): Promise<void> {
+    this.#healthy.clear();
+  }
+
+  // --- one container ------------------------------------------------------
+
+  /** @returns the id of the new container, or null where its name is taken */
+  async #createContainer(desired: Desired, progress: Progress, signal: AbortSignal): Promise<string | null> {
+    const network = await this.#networks.of(desired.name, signal);
+    const options = containerOptions(desired, {
+      home: desired.workload.persistent ? await this.#makeHome(desired.key, signal) : null,
+      network,
+      publishHost: this.#networks.configured ? null : this.#options.publishHost,
+      mounts: this.#options.mounts,
+      apiKey: randomBytes(32).toString('base64url'),
+    });
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const container = await engineCall(this.#docker.createContainer({ ...options, abortSignal: limited(signal) }));
+        return container.id;
+      } catch (error) {
+        if (statusOf(error) === 409) return null;
+        // Nearly always the image is there: it is asked for only after the engine said that it is not.
+        if (statusOf(error) === 404 && attempt === 1) {
+          this.#images.forget(desired.workload.image);
+          await this.#images.ensure(desired.workload.image, progress, signal);
+          continue;
+        }
+        throw refused(desired, error);
+      }
+    }
+  }
+
+  async #makeHome(key: TerminalKey, signal: AbortSignal): Promise<string> {
+    this.#hostPath ??= hostPaths(this.#docker, this.#options.dataDir, signal);
+    try {
+      const translate = await this.#hostPath;
+      return translate(await makeHome(this.#options.dataDir, key, imageUser));
+    } catch (error) {
+      this.#hostPath = null;
+      throw error;
+    }
+  }
+
+  /** Starts it where it does not run yet, and waits until it is healthy. */
+  async #startContainer(id: string, desired: Desired, signal: AbortSignal): Promise<RunningTerminal> {
+    const container = this.#docker.getContainer(id);
+    try {
+      await accepting(container.start({ abortSignal: limited(signal) }), [304]);
+    } catch (error) {
+      if (statusOf(error) === 404) this.#networks.missing(await this.#networks.of(desired.name, signal));
+      throw refused(desired, error);
+    }
+    const info = await this.#inspectContainer(id, signal);
+    if (info === null) throw refused(desired, new Error('the container vanished'));
+    const address = await this.#untilHealthy(id, info, desired, signal);
+    this.#healthy.set(id, Date.parse(info.State.StartedAt));
+    const actual = this.#observe(info);
+    if (actual?.phase === 'Running') return { ...actual, address };
+    throw refused(desired, new Error(`the container is ${info.State.Status}`));
+  }
+
+  async #untilHealthy(id: string, info: ContainerInspectInfo, desired: Desired, signal: AbortSignal): Promise<Address> {
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    const addresses = addressesOf(info, this.#options.publishHost);
+    const healthy = waitHealthy({ candidates: this.#candidates(addresses), timeoutMs: desired.startTimeoutMs, signal: either });
+    try {
+      const address = await Promise.race([healthy, this.#died(id, desired, either)]);
+      this.#direct ??= sameAddress(address, addresses.direct);
+      return address;
+    } catch (error) {
+      if (error instanceof StartTimeoutError) {
+        this.#log.warn({ terminal: desired.name, lines: await lastLines(this.#docker, id) }, 'the terminal does not answer');
+      }
+      throw error;
+    } finally {
+      over.abort();
+      healthy.catch(() => undefined);
+    }
+  }
+
+  /** Rejects as soon as the container ends, with the last lines of its log in ours. */
+  async #died(id: string, desired: Desired, signal: AbortSignal): Promise<never> {
+    const waiting = this.#docker.getContainer(id).wait({ abortSignal: signal });
+    const { StatusCode: exitCode } = await engineCall<{ StatusCode: number }>(waiting);
+    const lines = await lastLines(this.#docker, id);
+    this.#log.warn({ terminal: desired.name, exitCode, lines }, 'the terminal ended while it started');
+    throw new StartFailedError(
+      `The terminal ended while it started, with exit code ${exitCode}${lines.length > 0 ? `: ${lines.at(-1)}` : ''}.`,
+      'The last lines of its log are in the log of Terminals.',
+    );
+  }
+
+  /** The name is taken: adopted where it is what is wanted, removed where it is ours, never touched where it is not. */
+  async #resolveConflict(desired: Desired, signal: AbortSignal): Promise<RunningTerminal | null> {
+    const info = await this.#inspectContainer(desired.name, signal);
+    if (info === null) return null;
+    if (keyOf(info.Config.Labels ?? {}) === null) {
+      throw new StartFailedError(
+        `There is a container ${desired.name} that Terminals did not make.`,
+        `Rename or remove it: "docker rename ${desired.name} NEW-NAME".`,
+      );
+    }
+    const actual = this.#observe(info);
+    const fits = actual?.revision === desired.revision && info.State.Running && !info.State.Paused;
+    if (fits) return this.#startContainer(info.Id, desired, signal);
+    await this.#removeContainer(info.Id, signal);
+    return null;
+  }
+
+  async #removeContainer(id: string, signal: AbortSignal): Promise<void> {
+    this.#healthy.delete(id);
+    // 409: it is being removed already.
+    await accepting(this.#docker.getContainer(id).remove({ force: true, v: true, abortSignal: limited(signal) }), [404, 409]);
+  }
+
+  // --- addresses ----------------------------------------------------------
+
+  /** A container's own address is more than twice as fast as its published port, where it can be reached. */
+  #bestAddress({ direct, named, published }: Addresses): Address | null {
+    return this.#direct === false ? (named ?? published ?? direct) : (direct ?? published);
+  }
+
+  #candidates({ direct, named, published }: Addresses): readonly Address[] {
+    const other = this.#networks.configured ? named : published;
+    const known = this.#direct === null ? [direct, other] : this.#direct ? [direct] : [other ?? direct];
+    return known.filter((address) => address !== null);
+  }
+}
+
+function sameAddress(a: Address, b: Address | null): boolean {
+  return b !== null && a.host === b.host && a.port === b.port;
+}
+
+/** The engine would not create or start it. */
+function refused(desired: Desired, error: unknown): Error {
+  if (error instanceof EngineUnavailableError || error instanceof StartFailedError) return error;
+  return new StartFailedError(
+    `Docker can't start ${desired.name}: ${reasonOf(error)}.`,
+    `Check the policy "${desired.key.policy}": its image, mounts and limits.`,
+    { cause: error },
+  );
+}

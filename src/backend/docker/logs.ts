@@ -1,0 +1,31 @@
+/** The end of a container's log, for ours. @module */
+import type Docker from 'dockerode';
+
+const lineCount = 20;
+/** Every frame of an engine's log stream begins with its kind (1 byte), three zeros, and its length (4 bytes). */
+const frameHeader = 8;
+
+/** The last lines a container wrote, without anything that looks like its key; empty where they can't be had. */
+export async function lastLines(docker: Docker, id: string): Promise<readonly string[]> {
+  try {
+    const abortSignal = AbortSignal.timeout(5_000);
+    const log = await docker.getContainer(id).logs({ stdout: true, stderr: true, tail: lineCount, follow: false, abortSignal });
+    return textOf(log)
+      .split('\n')
+      .filter((line) => line.trim() !== '')
+      .map((line) => line.replace(/((?:api.?key|token)\W+)\S+/gi, '$1[secret]'));
+  } catch {
+    return [];
+  }
+}
+
+/** The frames' contents put together. */
+export function textOf(log: Buffer): string {
+  const parts: Buffer[] = [];
+  for (let at = 0; at + frameHeader <= log.length; ) {
+    const end = at + frameHeader + log.readUInt32BE(at + 4);
+    parts.push(log.subarray(at + frameHeader, end));
+    at = end;
+  }
+  return Buffer.concat(parts).toString('utf8');
+}

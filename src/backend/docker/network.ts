@@ -1,0 +1,93 @@
+/**
+ * The network that terminals are attached to.
+ * @module
+ */
+import { createHash } from 'node:crypto';
+import type Docker from 'dockerode';
+import type { Logger } from 'pino';
+import { StartFailedError } from '../../errors.ts';
+import type { TerminalName } from '../../terminal/terminal.ts';
+import { labels, managedBy } from './container.ts';
+import { engineCall, limited, reasonOf, statusOf } from './engine.ts';
+
+/** The network we make where none is configured: its terminals can't reach each other's ports. */
+export const ownNetwork = 'terminals';
+
+export class Networks {
+  readonly #docker: Docker;
+  readonly #configured: readonly string[];
+  readonly #log: Logger;
+  #own: Promise<string | null> | null = null;
+
+  constructor(docker: Docker, configured: readonly string[], log: Logger) {
+    this.#docker = docker;
+    this.#configured = configured;
+    this.#log = log;
+  }
+
+  /** Terminals are in networks of the operator's choice, which Terminals itself must be in as well. */
+  get configured(): boolean {
+    return this.#configured.length > 0;
+  }
+
+  /**
+   * The network of one terminal: always the same of those configured (one bridge holds about a thousand), else our own;
+   * null where that can't be made, for the engine's default bridge.
+   */
+  async of(name: TerminalName, signal: AbortSignal): Promise<string | null> {
+    const { length } = this.#configured;
+    if (length > 0) {
+      const hash = createHash('sha256').update(name).digest().readUInt32BE(0);
+      return this.#configured[hash % length] ?? null;
+    }
+    this.#own ??= this.#ensureOwn(signal);
+    try {
+      return await this.#own;
+    } catch (error) {
+      this.#own = null;
+      throw error;
+    }
+  }
+
+  /** The engine said that the network is not there: made anew next time, or explained where it is not ours to make. */
+  missing(network: string | null): void {
+    if (!this.configured) {
+      this.#own = null;
+      return;
+    }
+    throw new StartFailedError(
+      `There is no Docker network "${network}".`,
+      `Make it with "docker network create ${network}", or change TERMINALS_NETWORK.`,
+    );
+  }
+
+  async #ensureOwn(signal: AbortSignal): Promise<string | null> {
+    try {
+      await engineCall(this.#docker.getNetwork(ownNetwork).inspect(), limited(signal));
+      return ownNetwork;
+    } catch (error) {
+      if (statusOf(error) !== 404) throw error;
+    }
+    try {
+      await engineCall(
+        this.#docker.createNetwork({
+          Name: ownNetwork,
+          Driver: 'bridge',
+          CheckDuplicate: true,
+          Labels: { [labels.managedBy]: managedBy },
+          Options: { 'com.docker.network.bridge.enable_icc': 'false' },
+          abortSignal: limited(signal),
+        }),
+      );
+      return ownNetwork;
+    } catch (error) {
+      if (statusOf(error) === null) throw error;
+      if (statusOf(error) === 409) return ownNetwork;
+      this.#log.warn(
+        { reason: reasonOf(error) },
+        `the network "${ownNetwork}" can't be made: terminals are on the default bridge, where they can reach each other's open ports`,
+      );
+      return null;
+    }
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * What the engine says of a container → actual state. Pure.
+ * @module
+ */
+import type { ContainerInspectInfo } from 'dockerode';
+import type {
+  Actual,
+  Address,
+  ContextId,
+  Limits,
+  PolicyId,
+  Revision,
+  TerminalKey,
+  TerminalName,
+  UserId,
+  WorkloadFingerprint,
+} from '../../terminal/terminal.ts';
+import { labels, managedBy, portName, terminalPort } from './container.ts';
+
+type LabelMap = Readonly<Record<string, string | undefined>>;
+
+/** Whose terminal a container is, by its labels alone; null: it is not ours. */
+export function keyOf(containerLabels: LabelMap): TerminalKey | null {
+  const user = containerLabels[labels.user];
+  const policy = containerLabels[labels.policy];
+  if (containerLabels[labels.managedBy] !== managedBy || user === undefined || policy === undefined) return null;
+  const context = containerLabels[labels.context];
+  return { user: user as UserId, policy: policy as PolicyId, context: context ? (context as ContextId) : null };
+}
+
+/** Where a container can be reached: by its own addresses, and by its published port. */
+export interface Addresses {
+  readonly direct: Address | null;
+  readonly named: Address | null;
+  readonly published: Address | null;
+}
+
+export function addressesOf(info: ContainerInspectInfo, publishHost: string): Addresses {
+  const networks = Object.entries(info.NetworkSettings.Networks ?? {});
+  const [network, settings] = networks.find(([, { IPAddress }]) => IPAddress !== '') ?? [];
+  const port = info.NetworkSettings.Ports?.[portName]?.[0]?.HostPort;
+  // The default bridge has no names.
+  const hasNames = network !== undefined && network !== 'bridge';
+  return {
+    direct: settings ? { host: settings.IPAddress, port: terminalPort } : null,
+    named: hasNames ? { host: nameOf(info), port: terminalPort } : null,
+    published: port ? { host: publishHost, port: Number(port) } : null,
+  };
+}
+
+function nameOf(info: ContainerInspectInfo): TerminalName {
+  return info.Name.replace(/^\//, '') as TerminalName;
+}
+
+export interface Viewpoint {
+  /** The address to use of those a container has; null where none is. */
+  address(addresses: Addresses): Address | null;
+  readonly publishHost: string;
+  /** This container was seen healthy since it started. */
+  wasHealthy(id: string, startedAt: number): boolean;
+  readonly now: number;
+}
+
+/** The actual state of one of our containers; null for a foreign one. */
+export function observe(info: ContainerInspectInfo, viewpoint: Viewpoint): Actual | null {
+  const containerLabels: LabelMap = info.Config.Labels ?? {};
+  const key = keyOf(containerLabels);
+  if (key === null) return null;
+  const observed = {
+    key,
+    name: nameOf(info),
+    revision: (containerLabels[labels.revision] ?? '') as Revision,
+    fingerprint: parseFingerprint(containerLabels[labels.fingerprint]),
+    limits: limitsOf(info),
+    idleTimeoutMs: Number(containerLabels[labels.idleTimeout]) || 0,
+  };
+  const { State: state } = info;
+  if (state.Paused) {
+    const detail = `paused from outside; "docker unpause ${observed.name}" lets it go on`;
+    return { ...observed, phase: 'Error', detail, recover: 'by-hand' };
+  }
+  if (state.Restarting || state.Status === 'removing') {
+    return { ...observed, phase: 'Error', detail: `the container is ${state.Status}`, recover: 'replace' };
+  }
+  if (!state.Running) return { ...observed, phase: 'Idle' };
+
+  const startedAt = Date.parse(state.StartedAt);
+  const address = viewpoint.address(addressesOf(info, viewpoint.publishHost));
+  const apiKey = apiKeyOf(info);
+  if (address === null || apiKey === null) {
+    const detail = apiKey === null ? 'the container has no key' : 'the container has no address';
+    return { ...observed, phase: 'Error', detail, recover: 'replace' };
+  }
+  const young = viewpoint.now - startedAt < (Number(containerLabels[labels.startTimeout]) || 15_000);
+  if (young && !viewpoint.wasHealthy(info.Id, startedAt)) {
+    return { ...observed, phase: 'Provisioning', detail: 'it has just started' };
+  }
+  return { ...observed, phase: 'Running', address, apiKey, startedAt };
+}
+
+function apiKeyOf(info: ContainerInspectInfo): string | null {
+  const prefix = 'OPEN_TERMINAL_API_KEY=';
+  return info.Config.Env?.find((variable) => variable.startsWith(prefix))?.slice(prefix.length) ?? null;
+}
+
+function limitsOf({ HostConfig: host }: ContainerInspectInfo): Limits {
+  return {
+    cpuMillis: Math.round((host.NanoCpus ?? 0) / 1_000_000),
+    memoryBytes: host.Memory ?? 0,
+    pids: host.PidsLimit ?? 0,
+  };
+}
+
+function parseFingerprint(text: string | undefined): WorkloadFingerprint | null {
+  if (text === undefined) return null;
+  try {
+    const parsed: unknown = JSON.parse(text);
+    return typeof parsed === 'object' && parsed !== null ? (parsed as WorkloadFingerprint) : null;
+  } catch {
+    return null;
+  }
+}

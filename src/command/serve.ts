@@ -1,0 +1,69 @@
+/** `terminals serve`: the controller and the proxy. @module */
+import { once } from 'node:events';
+import type { Backend } from '../backend/backend.ts';
+import { chooseBackend } from '../backend/choose.ts';
+import type { Config } from '../config.ts';
+import { createLogger } from '../log.ts';
+import { version } from '../main.ts';
+import { builtinPolicy } from '../policy/builtin.ts';
+import { Program } from '../program.ts';
+import { renderWorkload } from '../terminal/desired.ts';
+import type { Command, Io } from './command.ts';
+import { configFlags, configHelp, readConfig } from './configuration.ts';
+
+export const serve: Command = {
+  name: 'serve',
+  summary: 'run the controller and the proxy',
+  help: `Usage: terminals serve [--dev] [OPTIONS]
+
+Reads the policies, keeps the terminals as they declare, and serves Open WebUI, until SIGTERM or SIGINT.
+
+Options (each wins over its variable):
+  --dev             for trying out: backend auto, on 127.0.0.1, a key made if none is set; prints a line to try
+${configHelp}
+Exit codes: 0 ended by a signal, 1 it could not start, 2 the call's words are off.
+`,
+  options: { dev: { type: 'boolean' }, ...configFlags },
+  async run(values, _positionals, io) {
+    const dev = values.dev === true;
+    const config = readConfig(values, io, dev);
+    const log = await createLogger({ level: config.logLevel, pretty: process.stdout.isTTY === true });
+    const backend = await chooseBackend(config, io.env, log);
+    if (backend.kind === 'process') await install(backend, io);
+
+    const program = new Program({ config, backend, log, cwd: io.cwd, version: version() });
+    try {
+      const url = await program.start();
+      log.info({ url, backend: backend.kind, version: version() }, 'listening');
+      if (dev) io.out(welcome(url, config, backend, program));
+      if (!io.signal.aborted) await once(io.signal, 'abort');
+      log.info('shutting down');
+    } finally {
+      await program.close();
+    }
+    return 0;
+  },
+};
+
+/** The first start installs Open Terminal, which takes a while: somebody looks on. */
+async function install(backend: Backend, io: Io): Promise<void> {
+  const workload = renderWorkload(builtinPolicy({}).spec);
+  await backend.prepare(workload, (detail) => io.err(`${detail}\n`), io.signal);
+}
+
+function welcome(url: string, config: Config, backend: Backend, { policies }: Program): string {
+  const names = [...policies.current.policies.keys()].join(', ');
+  const { auth } = config;
+  const key = auth.mode === 'key' ? auth.key.reveal() : null;
+  const made = auth.mode === 'key' && auth.made ? ' (made for this run; set TERMINALS_API_KEY to keep one)' : '';
+  const header = key === null ? '' : ` -H 'Authorization: Bearer ${key}'`;
+  return `
+Terminals listens on ${url} (backend ${backend.kind})
+Policies: ${names}
+Key:      ${key === null ? 'none needed' : `${key}${made}`}
+
+Run a command in alice's own terminal:
+  curl -s${header} -H 'X-User-Id: alice' -H 'Content-Type: application/json' -d '{"command":"whoami && hostname"}' '${url}/execute?wait=5'
+
+`;
+}

@@ -1,0 +1,145 @@
+/**
+ * The whole program put together: every part is made here and handed what it needs.
+ * @module
+ */
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { healthRoutes } from './admin/health.ts';
+import { policyRoutes } from './admin/policies.ts';
+import type { Backend } from './backend/backend.ts';
+import type { Config } from './config.ts';
+import { SharedKeyAuthenticator } from './identity/shared-key.ts';
+import { builtinPolicy } from './policy/builtin.ts';
+import { DirectorySource } from './policy/directory.ts';
+import type { PolicySource } from './policy/policy.ts';
+import type { PolicyRules } from './policy/policy-set.ts';
+import { PolicyStore } from './policy/store.ts';
+import { Discovery } from './proxy/discovery.ts';
+import { Gateway } from './proxy/gateway.ts';
+import { Router } from './proxy/route.ts';
+import { createServer } from './proxy/server.ts';
+import { terminalSockets } from './proxy/terminal-sockets.ts';
+import { Upstreams } from './proxy/upstreams.ts';
+import type { WebSocketProxy } from './proxy/websocket/websocket-proxy.ts';
+import { ActivityStore } from './reconcile/activity-store.ts';
+import { Reconciler } from './reconcile/reconciler.ts';
+import { Templates } from './reconcile/templates.ts';
+
+export interface ProgramOptions {
+  readonly config: Config;
+  readonly backend: Backend;
+  readonly log: Logger;
+  readonly cwd: string;
+  readonly version: string;
+}
+
+/** Requests under way at a shutdown get this long; Docker and Kubernetes kill after 10 and 30 s. */
+const drainMs = 8_000;
+
+/** Where policies come from by this configuration. */
+export function policySource(config: Config, cwd: string): PolicySource {
+  if (config.policiesDir !== null) return new DirectorySource(config.policiesDir, cwd);
+  return { description: 'the built-in policy', read: async () => [], watch: () => undefined };
+}
+
+/** What the configuration says about policies. */
+export function policyRules(config: Config): PolicyRules {
+  const { image, idleTimeoutMinutes, maxCpuMillis, maxMemoryBytes, allowedImages } = config;
+  return {
+    defaults: { image, ...(config.idleTimeoutIsSet ? { idleTimeoutMinutes } : {}) },
+    builtin: builtinPolicy({ image, idleTimeoutMinutes }),
+    maxCpuMillis,
+    maxMemoryBytes,
+    allowedImages,
+    mode: 'run',
+  };
+}
+
+export class Program {
+  readonly policies: PolicyStore;
+  readonly reconciler: Reconciler;
+  readonly #options: ProgramOptions;
+  readonly #discovery: Discovery;
+  readonly #upstreams = new Upstreams();
+  readonly #sockets: WebSocketProxy;
+  readonly #app: FastifyInstance;
+  readonly #stopping = new AbortController();
+
+  constructor(options: ProgramOptions) {
+    const { config, backend, log } = options;
+    this.#options = options;
+    const authenticator = new SharedKeyAuthenticator(config.auth.mode === 'key' ? config.auth.key.reveal() : null);
+    const templates = new Templates(backend.platform);
+    const policies = new PolicyStore({ source: policySource(config, options.cwd), rules: policyRules(config), log });
+    const activity = new ActivityStore(config.dataDir, log);
+    const reconciler = new Reconciler({ backend, policies, templates, activity, log });
+    const router = new Router(authenticator, policies);
+
+    this.policies = policies;
+    this.reconciler = reconciler;
+    this.#discovery = new Discovery({ backend, policies, templates, log });
+    this.#sockets = terminalSockets({ router, reconciler, log });
+    this.#app = createServer({
+      gateway: new Gateway({ router, reconciler, upstreams: this.#upstreams, log }),
+      discovery: this.#discovery,
+      authenticator,
+      policies,
+      log,
+      ownRoutes: (app) => {
+        healthRoutes(app, {
+          version: options.version,
+          backend: backend.kind,
+          unenforced: backend.unenforced,
+          notReady: () => this.#notReady(),
+        });
+        policyRoutes(app, { authenticator, policies });
+      },
+    });
+  }
+
+  /**
+   * Loads the policies, takes up what runs, listens.
+   * @returns the base URL it listens at
+   */
+  async start(): Promise<string> {
+    const { config } = this.#options;
+    this.reconciler.onGone(({ address }) => this.#upstreams.release(address));
+    await this.policies.start(this.#stopping.signal);
+    await this.reconciler.start();
+    await this.#app.ready();
+    this.#app.server.on('upgrade', (request, socket, head) => this.#sockets.handleUpgrade(request, socket, head));
+    await this.#app.listen({ host: config.host, port: config.port });
+    // Not awaited: it takes a short-lived terminal a policy, and requests wait for it only where they need it.
+    void this.#discovery.start();
+    return baseUrl(this.#app.server.address(), config.host);
+  }
+
+  /** Takes no more requests, lets those under way end, tells WebSockets to come back; terminals go on running. */
+  async close(): Promise<void> {
+    this.#stopping.abort();
+    const drained = this.#app.close();
+    const late = setTimeout(() => this.#app.server.closeAllConnections(), drainMs).unref();
+    await this.#sockets.closeAll(1012, 'Terminals restarts; connect again', 1_000);
+    await drained;
+    clearTimeout(late);
+    await this.#discovery.close();
+    await this.reconciler.close();
+    await this.#upstreams.close();
+    await this.#options.backend.close();
+  }
+
+  #notReady(): readonly string[] {
+    const reasons: string[] = [];
+    if (this.#stopping.signal.aborted) reasons.push('shutting down');
+    if (!this.reconciler.synced) reasons.push(`the ${this.#options.backend.kind} backend has not answered yet`);
+    return reasons;
+  }
+}
+
+function baseUrl(address: AddressInfo | string | null, host: string): string {
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const anywhere = host === '0.0.0.0' || host === '::';
+  const name = anywhere ? '127.0.0.1' : host;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
+}
