@@ -136,8 +136,9 @@ function defaultText(name: VariableName): string {
 function checkDirectory(
   reader: EnvironmentReader,
   variable: VariableName,
-  { value }: Setting<string>,
+  { value, faulty }: Setting<string>,
 ): boolean {
+  if (faulty) return true;
   const problem = (message: string, hint: string) => reader.report({ variable, value, message, hint });
   try {
     const about = statSync(value, { throwIfNoEntry: false });

@@ -79,7 +79,7 @@ export class Program {
     this.policies = policies;
     this.reconciler = reconciler;
     this.#discovery = new Discovery({ backend, policies, templates, log });
-    this.#sockets = terminalSockets({ router, reconciler, log });
+    this.#sockets = terminalSockets({ authenticator, router, reconciler, log });
     this.#app = createServer({
       gateway: new Gateway({ router, reconciler, upstreams: this.#upstreams, log }),
       discovery: this.#discovery,

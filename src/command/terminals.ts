@@ -1,0 +1,65 @@
+/** What `list`, `stop`, `delete` and `plan` have in common: the backend, asked directly, and which terminals are meant. @module */
+import { chooseBackend } from '../backend/choose.ts';
+import type { Backend } from '../backend/backend.ts';
+import type { Config } from '../config.ts';
+import { createLogger } from '../log.ts';
+import { discoveryUser } from '../terminal/names.ts';
+import type { Actual } from '../terminal/terminal.ts';
+import { type Io, type OptionValues, UsageError } from './command.ts';
+import { readConfig } from './configuration.ts';
+
+export const selectionOptions = {
+  user: { type: 'string' },
+  policy: { type: 'string' },
+  all: { type: 'boolean' },
+} as const;
+
+export const selectionHelp = `  --user ID         those of this user
+  --policy NAME     those of this policy
+  --all             all of them
+`;
+
+/**
+ * Calls back with the configuration and its backend, which needs no running server: what there is to know about terminals
+ * is with the engine.
+ */
+export async function withBackend<T>(
+  values: OptionValues,
+  io: Io,
+  use: (backend: Backend, config: Config) => Promise<T>,
+): Promise<T> {
+  // Neither listening nor the key matters here.
+  const config = readConfig(values, { ...io, env: { ...io.env, TERMINALS_HOST: '127.0.0.1' } }, false);
+  const log = await createLogger({ level: 'silent', pretty: false });
+  const backend = await chooseBackend(config, io.env, log);
+  try {
+    return await use(backend, config);
+  } finally {
+    await backend.close();
+  }
+}
+
+/** Users' terminals, sorted by name; those that only answer discovery are nobody's. */
+export async function listTerminals(backend: Backend, signal: AbortSignal): Promise<readonly Actual[]> {
+  const all = await backend.list(signal);
+  return all.filter(({ key }) => key.user !== discoveryUser).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/**
+ * The terminals that names and options mean.
+ * @throws UsageError where none is named, or a name is not there
+ */
+export function selectTerminals(all: readonly Actual[], values: OptionValues, names: readonly string[]): readonly Actual[] {
+  const { user, policy, all: everything } = values;
+  if (names.length === 0 && user === undefined && policy === undefined && everything !== true) {
+    throw new UsageError('say which terminals: by NAME (see "terminals list"), --user, --policy or --all');
+  }
+  const missing = names.find((name) => !all.some((terminal) => terminal.name === name));
+  if (missing !== undefined) throw new UsageError(`there is no terminal "${missing}"`);
+  return all.filter(
+    ({ name, key }) =>
+      (names.length === 0 || names.includes(name)) &&
+      (user === undefined || key.user === user) &&
+      (policy === undefined || key.policy === policy),
+  );
+}

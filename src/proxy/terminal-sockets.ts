@@ -1,0 +1,132 @@
+/**
+ * WebSockets to terminals: the same routing as for requests, with the contract's close codes.
+ * @module
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Logger } from 'pino';
+import {
+  BadRequestError,
+  PolicyUnknownError,
+  TerminalsError,
+  UnauthenticatedError,
+  UserMissingError,
+} from '../errors.ts';
+import type { Authenticator } from '../identity/identity.ts';
+import type { Reconciler } from '../reconcile/reconciler.ts';
+import { credentialsOf, header } from './gateway.ts';
+import { forwardedHeaders } from './headers.ts';
+import type { Route, Router } from './route.ts';
+import { parseTarget, pathOnly, type Target } from './target.ts';
+import { type Admission, Refusal, WebSocketProxy } from './websocket/websocket-proxy.ts';
+
+export interface TerminalSocketsOptions {
+  readonly authenticator: Authenticator;
+  readonly router: Router;
+  readonly reconciler: Pick<Reconciler, 'reach' | 'suspect'>;
+  readonly log: Logger;
+}
+
+const sessionPath = /^\/api\/terminals\/[^/]+$/;
+/** Sent on to the terminal; everything else of the handshake is between the client and us. */
+const passedOn = ['x-session-id', 'x-user-id', 'user-agent', 'accept-language'] as const;
+
+/** What is known of a WebSocket by the time its outcome is logged. */
+interface Trace {
+  readonly began: number;
+  route: Route | null;
+  terminal: string | null;
+}
+
+/** The proxy of `/api/terminals/{session}`, plain or under `/p/{policy}/`. */
+export function terminalSockets({ authenticator, router, reconciler, log }: TerminalSocketsOptions): WebSocketProxy {
+  const traces = new WeakMap<IncomingMessage, Trace>();
+
+  async function admit(request: IncomingMessage, token: string | null, signal: AbortSignal): Promise<Admission> {
+    const trace: Trace = { began: performance.now(), route: null, terminal: null };
+    traces.set(request, trace);
+    try {
+      const target = socketTarget(request);
+      const context = header(request, 'x-terminal-context-id');
+      const route = await router.route(credentialsOf(request, token), target.policy, context);
+      trace.route = route;
+      sameUser(target, route);
+      const { terminal, use } = await reconciler.reach(route.key, signal);
+      trace.terminal = terminal.name;
+      return {
+        address: terminal.address,
+        apiKey: terminal.apiKey,
+        path: target.path,
+        headers: { ...passOn(request), ...forwardedHeaders(request) },
+        touch: () => use.touch(),
+        unreachable: () => void reconciler.suspect(route.key, terminal),
+      };
+    } catch (error) {
+      throw refusalOf(error, signal);
+    }
+  }
+
+  return new WebSocketProxy({
+    admit,
+    admitsEarly: (request) => request.headers.authorization !== undefined && isAdmitted(authenticator, request),
+    outcome(request, refusal) {
+      const trace = traces.get(request);
+      const line = {
+        path: pathOnly(request.url ?? ''),
+        user: trace?.route?.identity.user,
+        policy: trace?.route?.key.policy,
+        context: trace?.route?.key.context ?? undefined,
+        terminal: trace?.terminal ?? undefined,
+        admittedBy: trace?.route?.identity.admittedBy,
+        ms: trace && Math.round((performance.now() - trace.began) * 10) / 10,
+      };
+      if (refusal === null) log.info(line, 'websocket');
+      else log.warn({ ...line, closeCode: refusal.closeCode, reason: refusal.message, err: refusal.cause }, 'websocket refused');
+    },
+  });
+}
+
+/** A key in the handshake itself counts as well as one in the first message. */
+function isAdmitted(authenticator: Authenticator, request: IncomingMessage): boolean {
+  try {
+    const admitted = authenticator.admit(credentialsOf(request, null));
+    return !(admitted instanceof Promise);
+  } catch {
+    return false;
+  }
+}
+
+function socketTarget(request: IncomingMessage): Target {
+  const target = parseTarget(request.url ?? '');
+  if (!sessionPath.test(pathOnly(target.path))) throw new Refusal(4004, 'WebSockets are served at /api/terminals/{session} only');
+  return target;
+}
+
+/** Open WebUI names the user in the query as well; two different ones mean that one of them was put there by somebody else. */
+function sameUser({ path }: Target, { identity }: Route): void {
+  const named = new URLSearchParams(path.slice(pathOnly(path).length)).get('user_id');
+  if (named !== null && named !== identity.user) throw new Refusal(4003, 'user_id and X-User-Id name different users');
+}
+
+function passOn(request: IncomingMessage): Record<string, string> {
+  return Object.fromEntries(
+    passedOn.flatMap((name) => {
+      const value = header(request, name);
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
+
+function refusalOf(error: unknown, signal: AbortSignal): Refusal {
+  if (error instanceof Refusal) return error;
+  if (signal.aborted) return new Refusal(1006, 'the client went away');
+  const code =
+    error instanceof UnauthenticatedError
+      ? 4001
+      : error instanceof UserMissingError
+        ? 4002
+        : error instanceof PolicyUnknownError || error instanceof BadRequestError
+          ? 4004
+          : 4003;
+  const reason = error instanceof TerminalsError ? error.message : 'the terminal can not be reached';
+  return new Refusal(code, reason, { cause: error });
+}

@@ -1,0 +1,235 @@
+/** The main job as Open WebUI sees it, on every backend: a policy file in, each user's own terminal out. */
+import assert from 'node:assert/strict';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { WebSocket } from 'ws';
+import { withoutDocker } from '../engines.ts';
+import {
+  asUser,
+  command,
+  key,
+  type RunningProgram,
+  removeFolder,
+  serve,
+  temporaryFolder,
+  waitFor,
+} from './program.ts';
+
+const backends = [
+  { backend: 'docker', skip: await withoutDocker() },
+  { backend: 'process', skip: false },
+] as const;
+
+function policy(name: string, spec: string): string {
+  return `apiVersion: terminals.openwebui.com/v1alpha1\nkind: Policy\nmetadata: {name: ${name}}\nspec:\n${spec}\n`;
+}
+
+for (const { backend, skip } of backends) {
+  describe(`main job on ${backend}`, { skip }, () => {
+    let folder: string;
+    let policies: string;
+    let variables: Record<string, string>;
+    let program: RunningProgram;
+
+    before(async () => {
+      folder = await temporaryFolder();
+      policies = path.join(folder, 'policies');
+      await mkdir(policies);
+      await writeFile(path.join(policies, 'default.yaml'), policy('default', '  idleTimeoutMinutes: 30'));
+      await writeFile(path.join(policies, 'short.yaml'), policy('short', '  idleTimeoutMinutes: 0.05'));
+      variables = {
+        TERMINALS_BACKEND: backend,
+        TERMINALS_DATA_DIR: path.join(folder, 'data'),
+        TERMINALS_POLICIES_DIR: policies,
+      };
+      program = await serve(variables);
+    });
+
+    after(async () => {
+      await program?.stop();
+      await command(['delete', '--all', '--yes'], variables);
+      await removeFolder(folder);
+    });
+
+    test('a user runs a command in a terminal of their own', async () => {
+      const output = await asUser(program, randomUUID()).execute('echo $((6 * 7)); pwd');
+      assert.match(output, /^42\n\/.+/);
+    });
+
+    test('a file goes up and comes down as it was', async () => {
+      const alice = asUser(program, randomUUID());
+      const content = randomBytes(300_000);
+      const form = new FormData();
+      form.append('file', new Blob([content]), 'data.bin');
+      const home = await alice.execute('pwd');
+      const up = await alice.request(`/files/upload?directory=${encodeURIComponent(home)}`, { method: 'POST', body: form });
+      assert.equal(up.status, 200, await up.text());
+      const down = await alice.request(`/files/view?path=${encodeURIComponent(`${home}/data.bin`)}`);
+      assert.deepEqual(Buffer.from(await down.arrayBuffer()), content);
+    });
+
+    test('two users do not see each other’s files', async () => {
+      const alice = asUser(program, randomUUID());
+      const bob = asUser(program, randomUUID());
+      await alice.execute('echo private > ~/note.txt');
+      assert.equal(await alice.execute('cat ~/note.txt'), 'private');
+      assert.match(await bob.execute('cat ~/note.txt || true'), /No such file/);
+    });
+
+    test('a shell over WebSocket echoes what is typed', async () => {
+      const user = randomUUID();
+      const alice = asUser(program, user);
+      const made = await alice.request('/api/terminals', { method: 'POST' });
+      const { id } = JSON.parse(await made.text());
+      const socket = new WebSocket(`${program.url.replace('http', 'ws')}/api/terminals/${id}?user_id=${user}`, {
+        headers: { 'x-user-id': user, 'x-session-id': '' },
+      });
+      let screen = '';
+      socket.on('message', (data) => {
+        screen += data.toString();
+      });
+      await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+      socket.send(JSON.stringify({ type: 'auth', token: key }));
+      socket.send(JSON.stringify({ type: 'resize', cols: 100, rows: 30 }));
+      socket.send(Buffer.from('echo typed-$((40 + 2)); stty size\n'));
+      await waitFor(() => (/typed-42[\s\S]*30 100/.test(screen) ? true : undefined), 10_000, () => screen);
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      socket.close();
+      await closed;
+    });
+
+    test('a wrong first frame closes a WebSocket with 4001, and no user with 4002', async () => {
+      const url = `${program.url.replace('http', 'ws')}/api/terminals/x`;
+      const closeCode = async (headers: Record<string, string>, token: string) => {
+        const socket = new WebSocket(url, { headers });
+        await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+        socket.send(JSON.stringify({ type: 'auth', token }));
+        return new Promise((resolve) => socket.once('close', resolve));
+      };
+      assert.equal(await closeCode({ 'x-user-id': 'alice' }, 'wrong'), 4001);
+      assert.equal(await closeCode({}, key), 4002);
+    });
+
+    test('a restart finds the same terminals with the same keys', async () => {
+      const user = randomUUID();
+      const mark = '/tmp/mark-of-a-restart';
+      await asUser(program, user).execute(`echo $$ > ${mark}-${user}; sleep 600 > /dev/null 2>&1 & echo started`);
+      await program.stop();
+      program = await serve(variables);
+      assert.match(await asUser(program, user).execute(`pgrep -f '[s]leep 600' > /dev/null && echo alive; cat ${mark}-${user}`), /^alive\n\d+$/);
+    });
+
+    test('killed without warning, it takes up what ran', async () => {
+      const user = randomUUID();
+      await asUser(program, user).execute('sleep 700 > /dev/null 2>&1 & echo started');
+      await program.kill();
+      program = await serve(variables);
+      assert.equal(await asUser(program, user).execute("pgrep -f '[s]leep 700' > /dev/null && echo alive"), 'alive');
+    });
+
+    test('an idle terminal is stopped, and comes back with its files', async () => {
+      const user = randomUUID();
+      const alice = asUser(program, user, 'short');
+      await alice.execute('echo kept > ~/kept.txt; sleep 800 > /dev/null 2>&1 & echo started');
+      await waitFor(
+        async () => {
+          const { out } = await command(['list', '--json'], variables);
+          const terminals: { user: string; phase: string }[] = JSON.parse(out);
+          return terminals.find((one) => one.user === user)?.phase === 'Idle' ? true : undefined;
+        },
+        15_000,
+        () => program.log().slice(-2000),
+      );
+      assert.equal(await alice.execute("cat ~/kept.txt; pgrep -f '[s]leep 800' || true"), 'kept');
+    });
+
+    test('a broken policy file changes nothing and says where it is broken', async () => {
+      const user = randomUUID();
+      const before = await asUser(program, user).execute('echo $PPID');
+      const file = path.join(policies, 'default.yaml');
+      await writeFile(file, 'kind: Policy\n  broken: [');
+      await waitFor(() => (/default\.yaml:2:\d+: error/.test(program.log()) ? true : undefined), 5_000, () => program.log().slice(-2000));
+      assert.equal(await asUser(program, user).execute('echo $PPID'), before);
+      await writeFile(`${file}.new`, policy('default', '  idleTimeoutMinutes: 30'));
+      await rename(`${file}.new`, file);
+    });
+
+    test('a new policy is there as soon as its file is, and gone with it', async () => {
+      const file = path.join(policies, 'late.yaml');
+      await writeFile(file, policy('late', '  env: {GREETING: hello}'));
+      const late = asUser(program, randomUUID(), 'late');
+      await waitFor(async () => ((await late.request('/files/cwd')).status === 200 ? true : undefined), 10_000);
+      assert.equal(await late.execute('echo $GREETING'), 'hello');
+      await rm(file);
+      await waitFor(async () => ((await late.request('/files/cwd')).status === 404 ? true : undefined), 5_000);
+    });
+
+    test('discovery answers without a user, without starting anything for one', async () => {
+      const headers = { authorization: `Bearer ${key}` };
+      for (const base of [program.url, `${program.url}/p/short`]) {
+        const document = await waitFor(async () => {
+          const response = await fetch(`${base}/openapi.json`, { headers });
+          return response.ok ? await response.json() : undefined;
+        }, 30_000);
+        assert.ok(document.paths['/execute']);
+        assert.doesNotMatch(JSON.stringify(document), /"security(Schemes)?":/);
+        const config = await fetch(`${base}/api/config`);
+        assert.equal(config.status, 200);
+        assert.ok((await config.json()).features);
+        const system = await fetch(`${base}/system`, { headers: { ...headers, 'x-user-id': 'system' } });
+        assert.equal(system.status, 200);
+        assert.equal(typeof (await system.json()).prompt, 'string');
+        assert.equal((await fetch(`${base}/openapi.json`)).status, 401);
+        assert.equal((await fetch(`${base}/system`)).status, 401);
+      }
+      const { out } = await command(['list', '--json'], variables);
+      assert.ok(!JSON.parse(out).some(({ user }: { user: string }) => user === 'system' || user.includes('discovery')));
+    });
+
+    test('every refusal is a problem that says what to do', async () => {
+      const cases: [string, Record<string, string>, number, string][] = [
+        ['/execute', { 'x-user-id': 'alice' }, 401, 'unauthenticated'],
+        ['/execute', { authorization: 'Bearer wrong', 'x-user-id': 'alice' }, 401, 'unauthenticated'],
+        ['/execute', { authorization: `Bearer ${key}` }, 400, 'user-missing'],
+        ['/p/nothing/execute', { authorization: `Bearer ${key}`, 'x-user-id': 'alice' }, 404, 'policy-unknown'],
+        ['/p/%zz/execute', { authorization: `Bearer ${key}`, 'x-user-id': 'alice' }, 400, 'bad-request'],
+        ['/execute', { authorization: `Bearer ${key}`, 'x-user-id': 'a', 'x-terminal-context-id': 'evil' }, 400, 'bad-request'],
+        ['/api/v1/policies', {}, 401, 'unauthenticated'],
+        ['/api/v1/nothing', { authorization: `Bearer ${key}` }, 404, 'not-found'],
+      ];
+      for (const [target, headers, status, code] of cases) {
+        const response = await fetch(`${program.url}${target}`, { headers });
+        assert.equal(response.status, status, target);
+        assert.equal(response.headers.get('content-type'), 'application/problem+json');
+        const problem = await response.json();
+        assert.equal(problem.type, `urn:terminals:problem:${code}`);
+        assert.ok(problem.detail.length > 20, problem.detail);
+        assert.equal(problem.status, status);
+      }
+    });
+
+    test('health, readiness, info and the detection of Open WebUI', async () => {
+      assert.deepEqual(await (await fetch(`${program.url}/health`)).json(), { status: 'ok' });
+      assert.equal((await fetch(`${program.url}/ready`)).status, 200);
+      const info = await (await fetch(`${program.url}/info`)).json();
+      assert.equal(info.name, 'terminals');
+      assert.match(info.version, /^\d+\.\d+\.\d+/);
+      const detected = await fetch(`${program.url}/api/v1/policies`, { headers: { authorization: `Bearer ${key}` } });
+      assert.equal(detected.status, 200);
+      assert.ok((await detected.json()).some(({ id }: { id: string }) => id === 'default'));
+    });
+
+    test('twenty users at once all get a terminal of their own', async () => {
+      const users = Array.from({ length: 20 }, () => randomUUID());
+      const answers = await Promise.all(users.map((user) => asUser(program, user).execute(`echo ${user}`)));
+      assert.deepEqual(answers, users);
+    });
+
+    test('no key of anybody is in the log', async () => {
+      assert.ok(!program.log().includes(key));
+      assert.doesNotMatch(program.log(), /OPEN_TERMINAL_API_KEY/);
+    });
+  });
+}

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { Secret } from '../src/config.ts';
+import { createLogger } from '../src/log.ts';
+
+async function logged(
+  write: (log: Awaited<ReturnType<typeof createLogger>>) => void,
+  level: 'info' | 'silent' = 'info',
+) {
+  const lines: string[] = [];
+  const destination = { write: (line: string) => void lines.push(line) };
+  write(await createLogger({ level, pretty: false, destination }));
+  return lines;
+}
+
+test('a line is JSON with level, ISO time, the fields and the message, and nothing of the machine', async () => {
+  const [line = ''] = await logged((log) => log.info({ policy: 'default' }, 'made'));
+  const { time, ...rest } = JSON.parse(line);
+  assert.deepEqual(rest, { level: 'info', policy: 'default', msg: 'made' });
+  assert.equal(new Date(time).toISOString(), time);
+});
+
+test('what is below the level is not written', async () => {
+  assert.deepEqual(await logged((log) => log.debug('not this')), []);
+  assert.deepEqual(await logged((log) => log.fatal('nor this'), 'silent'), []);
+});
+
+const hidden = 'hunter2';
+const carriers: readonly (readonly [what: string, fields: object])[] = [
+  ['a field', { apiKey: hidden, authorization: hidden, cookie: hidden, token: hidden }],
+  ['an object in a field', { terminal: { apiKey: hidden, token: hidden } }],
+  ['the headers of a request', { req: { headers: { authorization: `Bearer ${hidden}`, cookie: hidden } } }],
+  [
+    'an error',
+    { err: Object.assign(new Error('failed'), { token: hidden, headers: { authorization: hidden } }) },
+  ],
+  ['a Secret', { anything: { at: { any: [{ depth: new Secret(hidden) }] } } }],
+];
+for (const [what, fields] of carriers) {
+  test(`a secret in ${what} is not written`, async () => {
+    const [line = ''] = await logged((log) => log.info(fields, 'said'));
+    assert.match(line, /\[secret\]/);
+    assert.doesNotMatch(line, /hunter2/);
+  });
+}
+
+test('a secret bound to a child logger is not written', async () => {
+  const [line = ''] = await logged((log) => log.child({ apiKey: hidden }).info('said'));
+  assert.match(line, /\[secret\]/);
+  assert.doesNotMatch(line, /hunter2/);
+});
+
+test('an error is written with its message, stack and cause', async () => {
+  const cause = new Error('the reason');
+  const [line = ''] = await logged((log) => log.error({ err: new Error('it failed', { cause }) }, 'said'));
+  const { err } = JSON.parse(line);
+  assert.match(err.message, /it failed: the reason/);
+  assert.match(err.stack, /log\.test\.ts/);
+});
+
+/** What a process that logs and ends at once has written. */
+async function writtenBy(pretty: boolean): Promise<string> {
+  const script = `
+    import { createLogger } from ${JSON.stringify(new URL('../src/log.ts', import.meta.url).href)};
+    const log = await createLogger({ level: 'info', pretty: ${pretty} });
+    log.info({ policy: 'default', apiKey: '${hidden}' }, 'the last word');
+    process.exit(0);`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+    timeout: 30_000,
+  });
+  return stdout;
+}
+
+test('the last line before the end of the process is not lost', async () => {
+  assert.equal(JSON.parse(await writtenBy(false)).msg, 'the last word');
+});
+
+test('pretty lines are for people, are not lost at the end either, and show no secret', async () => {
+  const text = await writtenBy(true);
+  assert.match(text, /INFO.*the last word/);
+  assert.throws(() => JSON.parse(text));
+  assert.doesNotMatch(text, /hunter2/);
+});
