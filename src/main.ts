@@ -60,9 +60,9 @@ export async function main(argv: readonly string[], io: Io, registry: Commands =
     io.out(`${version()}\n`);
     return 0;
   }
+  const entry = Object.hasOwn(registry, name) ? registry[name] : undefined;
+  if (entry === undefined) return report(new UsageError(unknownCommand(name, Object.keys(registry))), '', io);
   try {
-    const entry = Object.hasOwn(registry, name) ? registry[name] : undefined;
-    if (entry === undefined) throw new UsageError(unknownCommand(name, Object.keys(registry)));
     return await runCommand(await entry.load(), rest, io);
   } catch (error) {
     return report(error, name, io);

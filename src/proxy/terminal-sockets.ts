@@ -67,7 +67,7 @@ export function terminalSockets({ authenticator, router, reconciler, log }: Term
 
   return new WebSocketProxy({
     admit,
-    admitsEarly: (request) => request.headers.authorization !== undefined && isAdmitted(authenticator, request),
+    admitsEarly: (request) => isAdmitted(authenticator, request),
     outcome(request, refusal) {
       const trace = traces.get(request);
       const line = {
@@ -85,7 +85,7 @@ export function terminalSockets({ authenticator, router, reconciler, log }: Term
   });
 }
 
-/** A key in the handshake itself counts as well as one in the first message. */
+/** A key in the handshake itself counts as well as one in the first message; in open mode none is needed. */
 function isAdmitted(authenticator: Authenticator, request: IncomingMessage): boolean {
   try {
     const admitted = authenticator.admit(credentialsOf(request, null));

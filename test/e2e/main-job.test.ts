@@ -22,6 +22,13 @@ const backends = [
   { backend: 'process', skip: false },
 ] as const;
 
+/** An answer that has to be a JSON object. */
+async function json(response: Response): Promise<Record<string, unknown>> {
+  const body: unknown = JSON.parse(await response.text());
+  assert.ok(typeof body === 'object' && body !== null);
+  return { ...body };
+}
+
 function policy(name: string, spec: string): string {
   return `apiVersion: terminals.openwebui.com/v1alpha1\nkind: Policy\nmetadata: {name: ${name}}\nspec:\n${spec}\n`;
 }
@@ -171,16 +178,16 @@ for (const { backend, skip } of backends) {
       for (const base of [program.url, `${program.url}/p/short`]) {
         const document = await waitFor(async () => {
           const response = await fetch(`${base}/openapi.json`, { headers });
-          return response.ok ? await response.json() : undefined;
+          return response.ok ? json(response) : undefined;
         }, 30_000);
-        assert.ok(document.paths['/execute']);
+        assert.ok(JSON.stringify(document.paths).includes('/execute'));
         assert.doesNotMatch(JSON.stringify(document), /"security(Schemes)?":/);
         const config = await fetch(`${base}/api/config`);
         assert.equal(config.status, 200);
-        assert.ok((await config.json()).features);
+        assert.ok((await json(config)).features);
         const system = await fetch(`${base}/system`, { headers: { ...headers, 'x-user-id': 'system' } });
         assert.equal(system.status, 200);
-        assert.equal(typeof (await system.json()).prompt, 'string');
+        assert.equal(typeof (await json(system)).prompt, 'string');
         assert.equal((await fetch(`${base}/openapi.json`)).status, 401);
         assert.equal((await fetch(`${base}/system`)).status, 401);
       }
@@ -203,9 +210,9 @@ for (const { backend, skip } of backends) {
         const response = await fetch(`${program.url}${target}`, { headers });
         assert.equal(response.status, status, target);
         assert.equal(response.headers.get('content-type'), 'application/problem+json');
-        const problem = await response.json();
+        const problem = await json(response);
         assert.equal(problem.type, `urn:terminals:problem:${code}`);
-        assert.ok(problem.detail.length > 20, problem.detail);
+        assert.ok(String(problem.detail).length > 20, String(problem.detail));
         assert.equal(problem.status, status);
       }
     });
@@ -213,12 +220,12 @@ for (const { backend, skip } of backends) {
     test('health, readiness, info and the detection of Open WebUI', async () => {
       assert.deepEqual(await (await fetch(`${program.url}/health`)).json(), { status: 'ok' });
       assert.equal((await fetch(`${program.url}/ready`)).status, 200);
-      const info = await (await fetch(`${program.url}/info`)).json();
+      const info = await json(await fetch(`${program.url}/info`));
       assert.equal(info.name, 'terminals');
-      assert.match(info.version, /^\d+\.\d+\.\d+/);
+      assert.match(String(info.version), /^\d+\.\d+\.\d+/);
       const detected = await fetch(`${program.url}/api/v1/policies`, { headers: { authorization: `Bearer ${key}` } });
       assert.equal(detected.status, 200);
-      assert.ok((await detected.json()).some(({ id }: { id: string }) => id === 'default'));
+      assert.match(await detected.text(), /"id":"default"/);
     });
 
     test('twenty users at once all get a terminal of their own', async () => {

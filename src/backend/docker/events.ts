@@ -2,7 +2,6 @@
  * The engine's event stream about our containers; a lost one is taken up again, and says so.
  * @module
  */
-import { addAbortSignal, Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { Logger } from 'pino';
@@ -29,12 +28,13 @@ export async function followEvents(docker: Docker, receiver: EventReceiver, log:
   while (!signal.aborted) {
     try {
       const filters = JSON.stringify({ type: ['container'], label: [ours], event: kinds });
-      const stream = await engineCall(docker.getEvents({ filters }), signal);
+      const options = { filters, abortSignal: signal };
+      const stream = await engineCall(docker.getEvents(options), signal);
       if (lost) log.info('the Docker event stream is back');
       lost = false;
       await receiver.connected();
       pause = firstPauseMs;
-      await readLines(addAbortSignal(signal, Readable.from(stream)), (line) => receive(line, receiver));
+      await readLines(stream, (line) => receive(line, receiver));
     } catch (error) {
       if (signal.aborted) return;
       if (!lost) log.warn({ err: error }, 'the Docker event stream is lost; it is taken up again');

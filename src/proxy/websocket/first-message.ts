@@ -2,7 +2,7 @@
  * The first message of a client: gathered from whatever chunks and fragments it comes in, and read as an auth message.
  * @module
  */
-import { encodeFrame, opcodes, ProtocolError, readHeader, unmask } from './frames.ts';
+import { opcodes, ProtocolError, readHeader, unmask } from './frames.ts';
 
 /** What has come in before the stream is passed on. */
 export interface FirstMessage {
@@ -14,45 +14,48 @@ export interface FirstMessage {
   readonly rest: Buffer;
 }
 
+/** What comes before, or in the place of, a message: pings, pongs, and the leave of the client. */
+export type ControlFrame = { readonly opcode: number; readonly payload: Buffer; readonly frame: Buffer };
+
 export class FirstMessageReader {
   readonly #limit: number;
-  readonly #reply: (frame: Buffer) => void;
+  readonly #control: (control: ControlFrame) => void;
+  /** What is not read yet. */
   #bytes: Buffer = Buffer.alloc(0);
-  /** Where the next frame begins. */
-  #at = 0;
-  readonly #payload: Buffer[] = [];
   #opcode: number | null = null;
-  /** Where the frames of the message begin: control frames before it are answered here. */
-  #messageFrames: Buffer[] = [];
+  readonly #frames: Buffer[] = [];
+  readonly #payload: Buffer[] = [];
+  #size = 0;
 
   /**
-   * @param limit of bytes in all
-   * @param reply takes a frame for the client: pings are answered here as long as nobody else could
+   * @param limit of bytes of the message with all its frames
+   * @param control takes control frames as they come
    */
-  constructor(limit: number, reply: (frame: Buffer) => void) {
+  constructor(limit: number, control: (control: ControlFrame) => void) {
     this.#limit = limit;
-    this.#reply = reply;
+    this.#control = control;
   }
 
   /**
-   * @returns the first message, 'closed' where the client takes its leave instead, or null while more bytes are needed
+   * @returns the first message, or null while more bytes are needed
    * @throws ProtocolError
    */
-  push(chunk: Buffer): FirstMessage | 'closed' | null {
+  push(chunk: Buffer): FirstMessage | null {
     this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
     for (;;) {
-      const header = readHeader(this.#bytes, this.#at);
-      if (this.#at + (header?.length ?? 0) > this.#limit) throw new ProtocolError(1009, `the first message is above ${this.#limit} bytes`);
+      const header = readHeader(this.#bytes, 0);
       if (header === null) return null;
       if (header.mask === null) throw new ProtocolError(1002, 'a client has to mask its frames');
-      const end = this.#at + header.size + header.length;
+      const end = header.size + header.length;
+      if (this.#size + end > this.#limit) throw new ProtocolError(1009, `the first message is above ${this.#limit} bytes`);
       if (this.#bytes.length < end) return null;
-      const frame = this.#bytes.subarray(this.#at, end);
+      const frame = this.#bytes.subarray(0, end);
       const payload = unmask(frame.subarray(header.size), header.mask);
-      this.#at = end;
-      if (header.opcode === opcodes.close) return 'closed';
-      if (header.opcode === opcodes.ping) this.#reply(encodeFrame(opcodes.pong, payload, false));
-      if (header.opcode >= opcodes.close) continue;
+      this.#bytes = this.#bytes.subarray(end);
+      if (header.opcode >= opcodes.close) {
+        this.#control({ opcode: header.opcode, payload, frame });
+        continue;
+      }
       this.#takeFragment(header.opcode, frame, payload);
       if (header.fin) return this.#whole();
     }
@@ -64,16 +67,17 @@ export class FirstMessageReader {
       throw new ProtocolError(1002, 'a fragment belongs to no message, or a message began within another');
     }
     this.#opcode ??= opcode;
-    this.#messageFrames.push(frame);
+    this.#frames.push(frame);
     this.#payload.push(payload);
+    this.#size += frame.length;
   }
 
   #whole(): FirstMessage {
     const token = this.#opcode === opcodes.text ? authToken(Buffer.concat(this.#payload).toString('utf8')) : null;
     return {
       token,
-      passOn: token === null ? Buffer.concat(this.#messageFrames) : Buffer.alloc(0),
-      rest: this.#bytes.subarray(this.#at),
+      passOn: token === null ? Buffer.concat(this.#frames) : Buffer.alloc(0),
+      rest: this.#bytes,
     };
   }
 }

@@ -13,10 +13,10 @@ export interface SpliceOptions {
   /** Called once, when both are gone. */
   readonly ended: () => void;
   /**
-   * Looks at the client's first bytes until it gives something to pass on in their place; from then on it is left out.
+   * Looks at the client's first bytes and gives what to pass on in their place; left out once it is done.
    * @throws ProtocolError
    */
-  readonly filter?: (chunk: Buffer) => Buffer | null;
+  readonly filter?: (chunk: Buffer) => { readonly passOn: Buffer; readonly done: boolean };
 }
 
 /** How long a peer may take to answer a Close frame. */
@@ -57,10 +57,10 @@ export class Splice {
     if (!this.#terminal.write(chunk)) this.#client.pause();
   };
 
-  #filtered(received: Buffer): Buffer | null {
-    const chunk = this.#filter?.(received) ?? null;
-    if (chunk !== null) this.#filter = undefined;
-    return chunk;
+  #filtered(received: Buffer): Buffer {
+    const { passOn, done } = this.#filter?.(received) ?? { passOn: received, done: true };
+    if (done) this.#filter = undefined;
+    return passOn;
   }
 
   readonly #fromTerminal = (chunk: Buffer): void => {

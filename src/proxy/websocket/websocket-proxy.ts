@@ -9,7 +9,7 @@ import type { Address } from '../../terminal/terminal.ts';
 import { type FirstMessage, FirstMessageReader } from './first-message.ts';
 import { encodeClose, encodeFrame, opcodes, ProtocolError } from './frames.ts';
 import { acceptClient, connectTerminal, HandshakeError, type TerminalSocket } from './handshake.ts';
-import { Splice } from './splice.ts';
+import { Splice, type SpliceOptions } from './splice.ts';
 
 /** Where an admitted WebSocket goes. */
 export interface Admission {
@@ -120,14 +120,19 @@ export class WebSocketProxy {
   async #joinEarly(request: IncomingMessage, socket: Duplex, head: Buffer, signal: AbortSignal): Promise<void> {
     const admission = await this.#options.admit(request, null, signal);
     const terminal = await this.#connect(admission, signal);
-    const { limit } = this.#limits();
-    // A pong can't be put between the terminal's frames here; clients that ping before they say anything get one later.
-    const reader = new FirstMessageReader(limit, () => undefined);
-    const splice = this.#splice(socket, terminal, admission, Buffer.alloc(0), (chunk) => {
-      const first = reader.push(chunk);
-      return first === null ? null : first === 'closed' ? chunk : Buffer.concat([first.passOn, first.rest]);
-    });
+    const splice = this.#splice(socket, terminal, admission, Buffer.alloc(0), this.#withoutAuth());
     if (head.length > 0) splice.push(head, Buffer.alloc(0));
+  }
+
+  /** Control frames go on at once, so that pings are answered; an auth message ends here. */
+  #withoutAuth(): NonNullable<SpliceOptions['filter']> {
+    const controls: Buffer[] = [];
+    const reader = new FirstMessageReader(this.#limits().limit, ({ frame }) => controls.push(frame));
+    return (chunk) => {
+      const first = reader.push(chunk);
+      const passOn = Buffer.concat([...controls.splice(0), ...(first ? [first.passOn, first.rest] : [])]);
+      return { passOn, done: first !== null };
+    };
   }
 
   #limits() {
@@ -137,8 +142,12 @@ export class WebSocketProxy {
 
   #firstMessage(socket: Duplex, head: Buffer, signal: AbortSignal): Promise<FirstMessage> {
     const { timeoutMs, limit } = this.#limits();
-    const reader = new FirstMessageReader(limit, (frame) => socket.write(frame));
     return new Promise((resolve, reject) => {
+      // Nobody else can answer a ping yet.
+      const reader = new FirstMessageReader(limit, ({ opcode, payload }) => {
+        if (opcode === opcodes.ping) socket.write(encodeFrame(opcodes.pong, payload, false));
+        if (opcode === opcodes.close) done(() => reject(new Refusal(1000, 'the client closed')));
+      });
       const seconds = timeoutMs / 1000;
       const timer = setTimeout(() => done(() => reject(new Refusal(4001, `no auth message within ${seconds} seconds`))), timeoutMs);
       const abort = () => done(() => reject(signal.reason));
@@ -151,8 +160,7 @@ export class WebSocketProxy {
       const take = (chunk: Buffer) => {
         try {
           const first = reader.push(chunk);
-          if (first === 'closed') done(() => reject(new Refusal(1000, 'the client closed')));
-          else if (first !== null) done(() => resolve(first));
+          if (first !== null) done(() => resolve(first));
         } catch (error) {
           done(() => reject(error));
         }
@@ -183,7 +191,7 @@ export class WebSocketProxy {
     { socket: terminal, head }: TerminalSocket,
     { touch }: Admission,
     fromClient: Buffer,
-    filter?: (chunk: Buffer) => Buffer | null,
+    filter?: SpliceOptions['filter'],
   ): Splice {
     const splice: Splice = new Splice({
       client,
