@@ -32,5 +32,11 @@ export async function createLogger({ level, pretty, destination }: LogOptions): 
 /** Loaded only where somebody looks on. */
 async function prettyStream(): Promise<DestinationStream> {
   const { default: pinoPretty } = await import('pino-pretty');
-  return pinoPretty({ colorize: true, sync: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname', destination: 1 });
+  return pinoPretty({
+    colorize: true,
+    sync: true,
+    translateTime: 'SYS:HH:MM:ss.l',
+    ignore: 'pid,hostname',
+    destination: 1,
+  });
 }

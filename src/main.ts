@@ -9,7 +9,9 @@ import { type Command, type Io, UsageError } from './command/command.ts';
 import { TerminalsError } from './errors.ts';
 
 /** Commands by name, each loaded only when it is called. */
-export type Commands = Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<Command> }>>;
+export type Commands = Readonly<
+  Record<string, { readonly summary: string; readonly load: () => Promise<Command> }>
+>;
 
 const commands: Commands = {
   serve: {

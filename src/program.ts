@@ -69,9 +69,15 @@ export class Program {
   constructor(options: ProgramOptions) {
     const { config, backend, log } = options;
     this.#options = options;
-    const authenticator = new SharedKeyAuthenticator(config.auth.mode === 'key' ? config.auth.key.reveal() : null);
+    const authenticator = new SharedKeyAuthenticator(
+      config.auth.mode === 'key' ? config.auth.key.reveal() : null,
+    );
     const templates = new Templates(backend.platform);
-    const policies = new PolicyStore({ source: policySource(config, options.cwd), rules: policyRules(config), log });
+    const policies = new PolicyStore({
+      source: policySource(config, options.cwd),
+      rules: policyRules(config),
+      log,
+    });
     const activity = new ActivityStore(config.dataDir, log);
     const reconciler = new Reconciler({ backend, policies, templates, activity, log });
     const router = new Router(authenticator, policies);
@@ -108,7 +114,9 @@ export class Program {
     await this.policies.start(this.#stopping.signal);
     await this.reconciler.start();
     await this.#app.ready();
-    this.#app.server.on('upgrade', (request, socket, head) => this.#sockets.handleUpgrade(request, socket, head));
+    this.#app.server.on('upgrade', (request, socket, head) =>
+      this.#sockets.handleUpgrade(request, socket, head),
+    );
     await this.#app.listen({ host: config.host, port: config.port });
     // Not awaited: it takes a short-lived terminal a policy, and requests wait for it only where they need it.
     void this.#discovery.start();
@@ -132,7 +140,8 @@ export class Program {
   #notReady(): readonly string[] {
     const reasons: string[] = [];
     if (this.#stopping.signal.aborted) reasons.push('shutting down');
-    if (!this.reconciler.synced) reasons.push(`the ${this.#options.backend.kind} backend has not answered yet`);
+    if (!this.reconciler.synced)
+      reasons.push(`the ${this.#options.backend.kind} backend has not answered yet`);
     return reasons;
   }
 }

@@ -9,6 +9,7 @@ const required = (process.env.TERMINALS_TEST_REQUIRE ?? '').split(',').map((name
 /** False where Docker answers, else why the test is skipped. Throws where Docker is required. */
 export async function withoutDocker(): Promise<string | false> {
   if (await dockerAnswers()) return false;
-  if (required.includes('docker')) throw new Error('no Docker engine answers, and TERMINALS_TEST_REQUIRE asks for one');
+  if (required.includes('docker'))
+    throw new Error('no Docker engine answers, and TERMINALS_TEST_REQUIRE asks for one');
   return 'skipped: no Docker engine';
 }

@@ -20,7 +20,8 @@ export function healthRoutes(app: FastifyInstance, options: HealthOptions): void
   });
   app.get('/info', () => ({
     name: 'terminals',
-    description: 'Policy-driven controller and proxy that gives every Open WebUI user their own Open Terminal',
+    description:
+      'Policy-driven controller and proxy that gives every Open WebUI user their own Open Terminal',
     version: options.version,
     backend: options.backend,
     unenforced: options.unenforced,

@@ -16,7 +16,9 @@ export async function chooseBackend(
     if (config.backend === 'docker' || (await dockerAnswers())) {
       return new DockerBackend({ dataDir, networks, publishHost, mounts, log });
     }
-    log.warn('no Docker engine answers: terminals run as processes of this machine, for trying out, not for isolation');
+    log.warn(
+      'no Docker engine answers: terminals run as processes of this machine, for trying out, not for isolation',
+    );
   }
   const { ProcessBackend } = await import('./process/process-backend.ts');
   return new ProcessBackend({ dataDir, environment, log });

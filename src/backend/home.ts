@@ -44,7 +44,10 @@ export async function makeHome(dataDir: string, key: TerminalKey, owner: Owner |
 /** A link could lead out of the data directory. */
 async function refuseLink(folder: string): Promise<void> {
   if ((await lstat(folder)).isDirectory()) return;
-  throw new StartFailedError(`${folder} is not a directory.`, 'Move away what is there; a home is never a link or a file.');
+  throw new StartFailedError(
+    `${folder} is not a directory.`,
+    'Move away what is there; a home is never a link or a file.',
+  );
 }
 
 /** Deletes a home with everything in it; none there is no error. */

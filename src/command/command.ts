@@ -16,7 +16,9 @@ export interface Io {
   readonly signal: AbortSignal;
 }
 
-export type OptionValues = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>;
+export type OptionValues = Readonly<
+  Record<string, string | boolean | readonly (string | boolean)[] | undefined>
+>;
 
 export interface Command {
   readonly name: string;

@@ -53,7 +53,9 @@ export function readConfig(values: OptionValues, io: Io, dev: boolean): Config {
   );
   const loaded = loadConfig(io.env, { dev, overrides, cwd: io.cwd });
   if (!loaded.ok) {
-    throw new UsageError(`the configuration is not valid:\n${loaded.problems.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`);
+    throw new UsageError(
+      `the configuration is not valid:\n${loaded.problems.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`,
+    );
   }
   for (const warning of loaded.warnings) io.err(`warning: ${warning}\n`);
   return loaded.config;

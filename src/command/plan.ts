@@ -69,7 +69,14 @@ function rowOf({ name, key, phase }: Actual, { action, deferred }: Plan): Row {
   const first: Step[] =
     action.kind === 'none'
       ? []
-      : [{ action: wording[action.kind], when: 'now', reason: action.reason, changes: 'changes' in action ? action.changes : [] }];
+      : [
+          {
+            action: wording[action.kind],
+            when: 'now',
+            reason: action.reason,
+            changes: 'changes' in action ? action.changes : [],
+          },
+        ];
   const later = deferred.map(({ kind, at, reason, changes }) => ({
     action: wording[kind],
     when: at === null ? 'at the next start' : new Date(at).toISOString(),
@@ -103,7 +110,8 @@ function print(rows: readonly Row[], io: Io): void {
     for (const step of steps) {
       const text = `${step.action} ${step.when === 'now' || step.when.startsWith('at') ? step.when : `at ${step.when}`}`;
       io.out(`  ${isChange(step) ? colour(33, text) : text}: ${step.reason}\n`);
-      for (const { field, from, to } of step.changes) io.out(`      ${field}: ${from ?? '(none)'} → ${to ?? '(none)'}\n`);
+      for (const { field, from, to } of step.changes)
+        io.out(`      ${field}: ${from ?? '(none)'} → ${to ?? '(none)'}\n`);
     }
   }
   io.out(`${rows.length} terminal${rows.length === 1 ? '' : 's'}, ${changed} to change\n`);

@@ -23,7 +23,10 @@ Exit codes: 0 done, 1 a policy has errors, 2 the call's words are off.
     const config = readConfig(values, { ...io, env: { ...io.env, TERMINALS_HOST: '127.0.0.1' } }, false);
     const set = buildPolicySet(await policySource(config, io.cwd).read(), null, policyRules(config));
     const all = [...set.policies.values()];
-    if (values.json) io.out(`${JSON.stringify({ revision: set.revision, policies: all, problems: set.problems }, null, 2)}\n`);
+    if (values.json)
+      io.out(
+        `${JSON.stringify({ revision: set.revision, policies: all, problems: set.problems }, null, 2)}\n`,
+      );
     else {
       const rows = all.map(({ id, spec, declaredAt }) => [
         id,

@@ -55,7 +55,8 @@ function welcome(url: string, config: Config, backend: Backend, { policies }: Pr
   const names = [...policies.current.policies.keys()].join(', ');
   const { auth } = config;
   const key = auth.mode === 'key' ? auth.key.reveal() : null;
-  const made = auth.mode === 'key' && auth.made ? ' (made for this run; set TERMINALS_API_KEY to keep one)' : '';
+  const made =
+    auth.mode === 'key' && auth.made ? ' (made for this run; set TERMINALS_API_KEY to keep one)' : '';
   const header = key === null ? '' : ` -H 'Authorization: Bearer ${key}'`;
   return `
 Terminals listens on ${url} (backend ${backend.kind})

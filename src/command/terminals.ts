@@ -1,6 +1,7 @@
 /** What `list`, `stop`, `delete` and `plan` have in common: the backend, asked directly, and which terminals are meant. @module */
-import { chooseBackend } from '../backend/choose.ts';
+
 import type { Backend } from '../backend/backend.ts';
+import { chooseBackend } from '../backend/choose.ts';
 import type { Config } from '../config.ts';
 import { createLogger } from '../log.ts';
 import { discoveryUser } from '../terminal/names.ts';
@@ -49,7 +50,11 @@ export async function listTerminals(backend: Backend, signal: AbortSignal): Prom
  * The terminals that names and options mean.
  * @throws UsageError where none is named, or a name is not there
  */
-export function selectTerminals(all: readonly Actual[], values: OptionValues, names: readonly string[]): readonly Actual[] {
+export function selectTerminals(
+  all: readonly Actual[],
+  values: OptionValues,
+  names: readonly string[],
+): readonly Actual[] {
   const { user, policy, all: everything } = values;
   if (names.length === 0 && user === undefined && policy === undefined && everything !== true) {
     throw new UsageError('say which terminals: by NAME (see "terminals list"), --user, --policy or --all');

@@ -1,4 +1,7 @@
 /** `terminals validate`: every problem of policy files, before they are in force. @module */
+
+import { InvalidValue, list, parseImage, parseImagePattern } from '../config/values.ts';
+import type { VariableName } from '../config.ts';
 import { builtinPolicy } from '../policy/builtin.ts';
 import { readPaths } from '../policy/directory.ts';
 import type { Problem } from '../policy/policy.ts';
@@ -16,7 +19,7 @@ export const validate: Command = {
   help: `Usage: terminals validate [PATH…] [--format text|json|github]
 
 Checks policy files and directories (default: TERMINALS_POLICIES_DIR, or ./policies) and says every problem with
-file:line:column. TERMINALS_MAX_CPU, TERMINALS_MAX_MEMORY and TERMINALS_ALLOWED_IMAGES are honoured.
+file:line:column. TERMINALS_IMAGE, TERMINALS_MAX_CPU, TERMINALS_MAX_MEMORY and TERMINALS_ALLOWED_IMAGES are honoured.
 
 Options:
   --format FORMAT   text (default), json, or github (annotations of a GitHub workflow)
@@ -28,12 +31,14 @@ Exit codes: 0 no errors (there may be warnings), 1 errors, 2 the call's words ar
   async run(values, positionals, io) {
     const format = parseFormat(values.format);
     const paths = positionals.length > 0 ? positionals : [io.env.TERMINALS_POLICIES_DIR || 'policies'];
+    const image = variable(io, 'TERMINALS_IMAGE', parseImage);
     const set = buildPolicySet(await readPaths(paths, io.cwd), null, {
-      defaults: {},
+      defaults: image === null ? {} : { image },
       builtin: builtinPolicy({}),
-      maxCpuMillis: bound(io, 'TERMINALS_MAX_CPU', parseCpu),
-      maxMemoryBytes: bound(io, 'TERMINALS_MAX_MEMORY', parseMemory),
-      allowedImages: (io.env.TERMINALS_ALLOWED_IMAGES ?? '').split(',').map((one) => one.trim()).filter(Boolean),
+      maxCpuMillis: variable(io, 'TERMINALS_MAX_CPU', parseCpu),
+      maxMemoryBytes: variable(io, 'TERMINALS_MAX_MEMORY', parseMemory),
+      allowedImages:
+        variable(io, 'TERMINALS_ALLOWED_IMAGES', (text) => list(text).map(parseImagePattern)) ?? [],
       mode: 'validate',
     });
     const declared = [...set.policies.values()].filter(({ declaredAt }) => declaredAt.file !== '(built-in)');
@@ -48,13 +53,15 @@ function parseFormat(value: unknown): Format {
   return format;
 }
 
-function bound(io: Io, name: string, parse: (quantity: string) => number): number | null {
+/** What a variable says, or null where it is not set. @throws UsageError */
+function variable<T>(io: Io, name: VariableName, parse: (text: string) => T): T | null {
   const value = io.env[name]?.trim();
   if (!value) return null;
   try {
     return parse(value);
   } catch (error) {
-    throw new UsageError(`${name}: ${error instanceof Error ? error.message : error}`);
+    const hint = error instanceof InvalidValue ? error.faults.map((fault) => ` ${fault.hint}`).join('') : '';
+    throw new UsageError(`${name}: ${error instanceof Error ? error.message : error}${hint}`);
   }
 }
 
@@ -63,10 +70,13 @@ function print(format: Format, problems: readonly Problem[], policies: number, i
     io.out(`${JSON.stringify({ policies, problems }, null, 2)}\n`);
     return;
   }
-  for (const problem of problems) io.out(`${format === 'github' ? annotation(problem) : coloured(problem, io)}\n`);
+  for (const problem of problems)
+    io.out(`${format === 'github' ? annotation(problem) : coloured(problem, io)}\n`);
   const errors = problems.filter(({ severity }) => severity === 'error').length;
   const warnings = problems.length - errors;
-  io.err(`${count(policies, 'valid policy', 'valid policies')}, ${count(errors, 'error')}, ${count(warnings, 'warning')}\n`);
+  io.err(
+    `${count(policies, 'valid policy', 'valid policies')}, ${count(errors, 'error')}, ${count(warnings, 'warning')}\n`,
+  );
 }
 
 function count(number: number, one: string, many = `${one}s`): string {

@@ -7,11 +7,18 @@ import { checkStructure } from './schema.ts';
 export const defaultPolicyId = 'default' as PolicyId;
 
 /** `default`, from the schema's defaults and what the configuration says instead; a file named so replaces it. */
-export function builtinPolicy(defaults: { readonly image?: string; readonly idleTimeoutMinutes?: number }): Policy {
+export function builtinPolicy(defaults: {
+  readonly image?: string;
+  readonly idleTimeoutMinutes?: number;
+}): Policy {
   const checked = checkStructure(
     { apiVersion: 'terminals.openwebui.com/v1alpha1', kind: 'Policy', metadata: { name: defaultPolicyId } },
     defaults,
   );
   if (!checked.ok) throw new Error(`the built-in policy is not valid: ${JSON.stringify(checked.errors)}`);
-  return { id: defaultPolicyId, spec: checked.document.spec, declaredAt: { file: '(built-in)', line: 1, column: 1 } };
+  return {
+    id: defaultPolicyId,
+    spec: checked.document.spec,
+    declaredAt: { file: '(built-in)', line: 1, column: 1 },
+  };
 }

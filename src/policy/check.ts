@@ -32,9 +32,13 @@ export interface CheckedSpec {
 
 const homeDirectory = '/home/user';
 const littleMemoryBytes = 64 * 1024 * 1024;
-// [registry[:port]/]path[:tag][@digest], as the distribution specification has it.
 const imageForm =
   /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::\d+)?\/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/;
+
+/** Whether it is `[registry[:port]/]path[:tag][@digest]`, as the distribution specification has it. */
+export function isImageReference(text: string): boolean {
+  return imageForm.test(text);
+}
 
 /** Variables that have a field of their own, or that Terminals itself sets. */
 const reservedEnv: Readonly<Record<string, string>> = {
@@ -70,11 +74,23 @@ function warning(path: readonly (string | number)[], message: string, hint: stri
 }
 
 function checkImage({ image }: PolicySpec, { allowedImages }: PolicyBounds): Finding[] {
-  if (!imageForm.test(image)) {
-    return [error(['image'], `"${image}" is not an image reference`, 'write registry/name:tag or registry/name@sha256:…')];
+  if (!isImageReference(image)) {
+    return [
+      error(
+        ['image'],
+        `"${image}" is not an image reference`,
+        'write registry/name:tag or registry/name@sha256:…',
+      ),
+    ];
   }
   if (allowedImages.length === 0 || allowedImages.some((pattern) => matches(pattern, image))) return [];
-  return [error(['image'], `"${image}" is not an allowed image`, `TERMINALS_ALLOWED_IMAGES has ${allowedImages.join(', ')}`)];
+  return [
+    error(
+      ['image'],
+      `"${image}" is not an allowed image`,
+      `TERMINALS_ALLOWED_IMAGES has ${allowedImages.join(', ')}`,
+    ),
+  ];
 }
 
 /** A pattern in which `*` stands for any characters. */
@@ -157,7 +173,11 @@ function checkResource(
   }
   if (requestValue > limitValue && request !== defaultRequest) {
     findings.push(
-      error(requestPath, `the request ${request} is above the limit ${limit}`, 'lower the request, or raise the limit'),
+      error(
+        requestPath,
+        `the request ${request} is above the limit ${limit}`,
+        'lower the request, or raise the limit',
+      ),
     );
   }
   return { request: requestValue > limitValue ? limit : request, limit, findings };
@@ -187,7 +207,9 @@ function checkSize({ persistence }: PolicySpec): Finding[] {
 function checkDuplicates(spec: PolicySpec): Finding[] {
   return (['packages', 'pipPackages'] as const).flatMap((field) =>
     spec[field].flatMap((name, index) =>
-      spec[field].indexOf(name) < index ? [warning([field, index], `"${name}" is listed twice`, 'keep one of the two')] : [],
+      spec[field].indexOf(name) < index
+        ? [warning([field, index], `"${name}" is listed twice`, 'keep one of the two')]
+        : [],
     ),
   );
 }
@@ -195,7 +217,9 @@ function checkDuplicates(spec: PolicySpec): Finding[] {
 function checkEnv({ env }: PolicySpec): Finding[] {
   return Object.keys(env).flatMap((name) => {
     const instead = reservedEnv[name];
-    return instead === undefined ? [] : [{ ...error(['env', name], `${name} can't be set here`, instead), atName: true }];
+    return instead === undefined
+      ? []
+      : [{ ...error(['env', name], `${name} can't be set here`, instead), atName: true }];
   });
 }
 
@@ -213,8 +237,12 @@ function checkMounts({ mounts }: PolicySpec): Finding[] {
 export function mountTargetProblem(target: string): string | null {
   if (target.split('/').some((part) => part === '..' || part === '.')) return `"${target}" has . or .. in it`;
   const plain = `/${target.split('/').filter(Boolean).join('/')}`;
-  if (plain === '/') return 'the root directory can\'t be a mount';
-  if (plain === homeDirectory || plain.startsWith(`${homeDirectory}/`) || homeDirectory.startsWith(`${plain}/`)) {
+  if (plain === '/') return "the root directory can't be a mount";
+  if (
+    plain === homeDirectory ||
+    plain.startsWith(`${homeDirectory}/`) ||
+    homeDirectory.startsWith(`${plain}/`)
+  ) {
     return `"${target}" would hide the home, ${homeDirectory}`;
   }
   return null;

@@ -3,7 +3,7 @@
  * @module
  */
 import { createHash } from 'node:crypto';
-import { open, readdir, realpath, stat } from 'node:fs/promises';
+import { lstat, open, readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { largestFileBytes } from './document.ts';
@@ -127,8 +127,10 @@ async function findPolicyFiles(directory: string): Promise<readonly FoundFile[]>
     for (const { name } of await readdir(folder, { withFileTypes: true })) {
       if (name.startsWith('.')) continue;
       const file = path.join(folder, name);
-      // A dangling link is nothing yet.
-      const status = await stat(file).catch(() => null);
+      // What can't be followed (a dangling link, say) is still declared: reading it will say what is wrong.
+      const status = await stat(file)
+        .catch(() => lstat(file))
+        .catch(() => null);
       if (status?.isDirectory()) await visit(file, depth + 1);
       else if (status !== null && /\.ya?ml$/.test(name)) {
         found.push({ file, size: status.size, mtimeMs: status.mtimeMs, ino: status.ino });
@@ -150,7 +152,10 @@ async function readText(file: string): Promise<string> {
   const handle = await open(file, 'r');
   try {
     const { size } = await handle.stat();
-    if (size > largestFileBytes) throw new Error(`the file has ${(size / 1024 / 1024).toFixed(1)} MiB, more than the 1 MiB a policy file may have`);
+    if (size > largestFileBytes)
+      throw new Error(
+        `the file has ${(size / 1024 / 1024).toFixed(1)} MiB, more than the 1 MiB a policy file may have`,
+      );
     const buffer = await handle.readFile();
     return new TextDecoder('utf-8', { fatal: true }).decode(buffer);
   } finally {

@@ -2,7 +2,15 @@
  * Text of a file → its YAML documents, with the place of every field.
  * @module
  */
-import { isMap, isPair, isScalar, LineCounter, type Node, parseAllDocuments, type Document as YamlDocument } from 'yaml';
+import {
+  isMap,
+  isPair,
+  isScalar,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  type Document as YamlDocument,
+} from 'yaml';
 import type { Place, Problem } from './policy.ts';
 
 /** More than any policy needs; a larger file is a mistake. */
@@ -47,7 +55,10 @@ export function parseFile(file: string, text: string): ParsedFile {
     if (document.errors.length > 0 || document.contents === null) continue;
     const content = resolve(file, lines, document, problems);
     if (content !== undefined && content !== null) {
-      documents.push({ content, place: (path, atName) => placeOf(file, lines, document, path, atName ?? false) });
+      documents.push({
+        content,
+        place: (path, atName) => placeOf(file, lines, document, path, atName ?? false),
+      });
     }
   }
   return { documents, problems };
@@ -57,21 +68,36 @@ function refuse(file: string, text: string): Problem | null {
   const start = { file, line: 1, column: 1 };
   if (text.length > largestFileBytes) {
     const mib = (text.length / 1024 / 1024).toFixed(1);
-    return problem(start, `the file has ${mib} MiB`, 'a policy file has at most 1 MiB; split it, or move it out of the directory');
+    return problem(
+      start,
+      `the file has ${mib} MiB`,
+      'a policy file has at most 1 MiB; split it, or move it out of the directory',
+    );
   }
   const nul = text.indexOf('\0');
   if (nul === -1) return null;
   const before = text.slice(0, nul).split('\n');
   const place = { file, line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
-  return problem(place, 'the file is binary', 'write YAML as UTF-8 text, or move the file out of the directory');
+  return problem(
+    place,
+    'the file is binary',
+    'write YAML as UTF-8 text, or move the file out of the directory',
+  );
 }
 
-function resolve(file: string, lines: LineCounter, document: YamlDocument.Parsed, problems: Problem[]): unknown {
+function resolve(
+  file: string,
+  lines: LineCounter,
+  document: YamlDocument.Parsed,
+  problems: Problem[],
+): unknown {
   try {
     return document.toJS({ maxAliasCount });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    problems.push(problem(at(file, lines, document.range[0]), message, 'write the values out instead of aliases'));
+    problems.push(
+      problem(at(file, lines, document.range[0]), message, 'write the values out instead of aliases'),
+    );
     return undefined;
   }
 }
@@ -120,7 +146,9 @@ function placeOf(
 function nameNode(document: YamlDocument.Parsed, path: readonly (string | number)[]): number | undefined {
   const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
   if (!isMap(parent)) return undefined;
-  const pair = parent.items.find((item) => isPair(item) && isScalar(item.key) && item.key.value === path.at(-1));
+  const pair = parent.items.find(
+    (item) => isPair(item) && isScalar(item.key) && item.key.value === path.at(-1),
+  );
   return rangeStart(pair?.key);
 }
 

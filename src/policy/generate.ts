@@ -26,7 +26,9 @@ function filledIn(value: unknown): unknown {
   if (isNode(properties)) {
     const defaulted = Object.entries(properties).filter(([, part]) => isNode(part) && 'default' in part);
     const required = Array.isArray(value.required) ? value.required : [];
-    result.properties = Object.fromEntries(Object.entries(properties).map(([name, part]) => [name, filledIn(part)]));
+    result.properties = Object.fromEntries(
+      Object.entries(properties).map(([name, part]) => [name, filledIn(part)]),
+    );
     result.required = [...required, ...defaulted.map(([name]) => name)];
   }
   return result;

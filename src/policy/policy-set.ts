@@ -6,7 +6,15 @@ import { createHash } from 'node:crypto';
 import type { PolicyId } from '../terminal/terminal.ts';
 import { checkMeaning, type Finding, type PolicyBounds } from './check.ts';
 import { type ParsedDocument, parseFile } from './document.ts';
-import type { Place, Policy, PolicySet, PolicySpec, Problem, SourceFile, SourceUnavailable } from './policy.ts';
+import type {
+  Place,
+  Policy,
+  PolicySet,
+  PolicySpec,
+  Problem,
+  SourceFile,
+  SourceUnavailable,
+} from './policy.ts';
 import { checkStructure } from './schema.ts';
 
 /** What the configuration says about policies. */
@@ -53,6 +61,11 @@ export function buildPolicySet(
     if (takesOver) policies.set(policy.id, policy);
     problems.push(duplicate(takesOver ? other : policy, takesOver ? policy : other));
   }
+  // A file that was renamed and broken at once has its last good version under the old path.
+  for (const policy of previous?.policies.values() ?? []) {
+    const broken = readings.some(({ brokenNames }) => brokenNames.has(policy.id));
+    if (broken && !policies.has(policy.id)) policies.set(policy.id, policy);
+  }
   if (!policies.has(rules.builtin.id)) policies.set(rules.builtin.id, rules.builtin);
   return policySet(policies, problems);
 }
@@ -65,7 +78,10 @@ function unavailable(reason: string, previous: PolicySet | null, rules: PolicyRu
     severity: 'error',
     path: '',
     message: reason,
-    hint: previous === null ? 'only the built-in default policy is in force' : 'the policies in force stay as they are',
+    hint:
+      previous === null
+        ? 'only the built-in default policy is in force'
+        : 'the policies in force stay as they are',
   };
   return policySet(previous?.policies ?? new Map([[rules.builtin.id, rules.builtin]]), [problem]);
 }
@@ -84,8 +100,20 @@ function kept(reading: FileReading, previous: PolicySet | null): readonly Policy
 
 function readFile(file: SourceFile, rules: PolicyRules): FileReading {
   if ('unreadable' in file) {
-    const problem = placed({ file: file.path, line: 1, column: 1 }, 'error', [], file.unreadable, 'make it readable, or move it out of the directory');
-    return { path: file.path, policies: [], brokenNames: new Set(), partlyUnreadable: true, problems: [problem] };
+    const problem = placed(
+      { file: file.path, line: 1, column: 1 },
+      'error',
+      [],
+      file.unreadable,
+      'make it readable, or move it out of the directory',
+    );
+    return {
+      path: file.path,
+      policies: [],
+      brokenNames: new Set(),
+      partlyUnreadable: true,
+      problems: [problem],
+    };
   }
   const { documents, problems: unparsed } = parseFile(file.path, file.text);
   const policies: Policy[] = [];
@@ -102,10 +130,19 @@ function readFile(file: SourceFile, rules: PolicyRules): FileReading {
       else brokenNames.add(name);
     }
   }
-  return { path: file.path, policies, brokenNames, partlyUnreadable: unparsed.length > 0 || unnamed, problems };
+  return {
+    path: file.path,
+    policies,
+    brokenNames,
+    partlyUnreadable: unparsed.length > 0 || unnamed,
+    problems,
+  };
 }
 
-function readDocument(document: ParsedDocument, rules: PolicyRules): { policy: Policy | null; problems: readonly Problem[] } {
+function readDocument(
+  document: ParsedDocument,
+  rules: PolicyRules,
+): { policy: Policy | null; problems: readonly Problem[] } {
   const structure = checkStructure(document.content, rules.defaults);
   if (!structure.ok) {
     const problems = structure.errors.map(({ path, atName, message, hint }) =>
@@ -127,7 +164,10 @@ function declaredName(content: unknown): string | null {
   return typeof metadata.name === 'string' ? metadata.name : null;
 }
 
-function placedFinding(document: ParsedDocument, { severity, path, atName, message, hint }: Finding): Problem {
+function placedFinding(
+  document: ParsedDocument,
+  { severity, path, atName, message, hint }: Finding,
+): Problem {
   return placed(document.place(path, atName), severity, path, message, hint);
 }
 

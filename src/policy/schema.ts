@@ -12,8 +12,9 @@ import type { PolicySpec } from './policy-spec.ts';
 type SchemaNode = Readonly<Record<string, unknown>>;
 
 /** The published schema; the same relative place holds for the source and for the built package. */
-export const policySchema: { readonly $defs: { readonly spec: SchemaNode } } & SchemaNode =
-  JSON.parse(readFileSync(new URL('../../schemas/policy.schema.json', import.meta.url), 'utf8'));
+export const policySchema: { readonly $defs: { readonly spec: SchemaNode } } & SchemaNode = JSON.parse(
+  readFileSync(new URL('../../schemas/policy.schema.json', import.meta.url), 'utf8'),
+);
 
 /** A policy document whose structure was checked and whose defaults are filled in. */
 export interface PolicyDocument {
@@ -31,7 +32,13 @@ export interface StructureError {
   readonly hint: string;
 }
 
-const ajv = new Ajv2020({ allErrors: true, useDefaults: true, strict: true, allowUnionTypes: true, verbose: true });
+const ajv = new Ajv2020({
+  allErrors: true,
+  useDefaults: true,
+  strict: true,
+  allowUnionTypes: true,
+  verbose: true,
+});
 // A plain CommonJS default export, which TypeScript's nodenext resolution sees as the module itself.
 (addFormats as unknown as typeof addFormats.default)(ajv);
 let compiled: ValidateFunction<PolicyDocument> | undefined;
@@ -43,7 +50,9 @@ let compiled: ValidateFunction<PolicyDocument> | undefined;
 export function checkStructure(
   document: unknown,
   spec: Readonly<Record<string, unknown>>,
-): { readonly ok: true; readonly document: PolicyDocument } | { readonly ok: false; readonly errors: readonly StructureError[] } {
+):
+  | { readonly ok: true; readonly document: PolicyDocument }
+  | { readonly ok: false; readonly errors: readonly StructureError[] } {
   compiled ??= ajv.compile<PolicyDocument>(policySchema);
   const copy = structuredClone(document);
   if (isMap(copy)) {
@@ -66,7 +75,12 @@ function explain(error: ErrorObject): StructureError {
     .slice(1)
     .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
     .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
-  const at = (message: string, hint: string, more: readonly string[] = [], atName = false): StructureError => ({
+  const at = (
+    message: string,
+    hint: string,
+    more: readonly string[] = [],
+    atName = false,
+  ): StructureError => ({
     path: [...path, ...more],
     atName,
     message,
@@ -86,7 +100,12 @@ function explain(error: ErrorObject): StructureError {
     case 'const':
       return at(`${show(error.data)} is not known here`, `write ${show(error.params.allowedValue)}`);
     case 'propertyNames':
-      return at(`"${error.params.propertyName}" is not a name of a variable`, 'use letters, digits and _, no digit first', [String(error.params.propertyName)], true);
+      return at(
+        `"${error.params.propertyName}" is not a name of a variable`,
+        'use letters, digits and _, no digit first',
+        [String(error.params.propertyName)],
+        true,
+      );
     case 'pattern':
       return at(`${show(error.data)} is not of the right form`, patternHint(error));
     default:
@@ -94,7 +113,10 @@ function explain(error: ErrorObject): StructureError {
   }
 }
 
-function unknownField(error: ErrorObject, at: (message: string, hint: string, more: readonly string[], atName: boolean) => StructureError): StructureError {
+function unknownField(
+  error: ErrorObject,
+  at: (message: string, hint: string, more: readonly string[], atName: boolean) => StructureError,
+): StructureError {
   const name = String(error.params.additionalProperty);
   const known = Object.keys(schemaOf(error).properties ?? {});
   const near = closest(name, known);
@@ -103,7 +125,11 @@ function unknownField(error: ErrorObject, at: (message: string, hint: string, mo
 }
 
 /** The part of the schema that was broken, as far as its words go into the message. */
-function schemaOf({ parentSchema }: ErrorObject): { properties?: object; examples?: unknown[]; default?: unknown } {
+function schemaOf({ parentSchema }: ErrorObject): {
+  properties?: object;
+  examples?: unknown[];
+  default?: unknown;
+} {
   const { properties, examples, default: value } = parentSchema ?? {};
   return {
     ...(isMap(properties) ? { properties } : {}),
@@ -133,8 +159,10 @@ function patternHint(error: ErrorObject): string {
   const sample = schemaOf(error).examples?.[0];
   if (sample !== undefined) return `write for example ${show(sample)}`;
   const field = error.instancePath;
-  if (/\/(packages|pipPackages)\//.test(field)) return 'one package in each entry, without spaces, beginning with a letter or digit';
-  if (field.includes('/allowedDomains/')) return 'write a domain such as git.example.com or *.example.org, without scheme, port or path';
+  if (/\/(packages|pipPackages)\//.test(field))
+    return 'one package in each entry, without spaces, beginning with a letter or digit';
+  if (field.includes('/allowedDomains/'))
+    return 'write a domain such as git.example.com or *.example.org, without scheme, port or path';
   if (field.includes('/mounts/')) return 'write an absolute path such as /srv/datasets';
   return '';
 }

@@ -107,7 +107,10 @@ export class PolicyStore {
       const text = problemText(problem);
       said.add(text);
       if (this.#said.has(text)) continue;
-      this.#options.log[problem.severity === 'error' ? 'error' : 'warn']({ file: problem.file, line: problem.line }, text);
+      this.#options.log[problem.severity === 'error' ? 'error' : 'warn'](
+        { file: problem.file, line: problem.line },
+        text,
+      );
     }
     this.#said = said;
   }

@@ -5,7 +5,7 @@
  */
 import type { Logger } from 'pino';
 import type { Backend } from '../backend/backend.ts';
-import { TerminalUnreachableError, TerminalsError } from '../errors.ts';
+import { TerminalsError, TerminalUnreachableError } from '../errors.ts';
 import type { Policy, PolicySet } from '../policy/policy.ts';
 import type { Templates } from '../reconcile/templates.ts';
 import { revisionOf } from '../terminal/desired.ts';
@@ -116,7 +116,9 @@ export class Discovery {
     }
     const joined = this.#taking.get(revision);
     if (joined) return joined;
-    const taking = this.#queue.then(() => this.#ask(policy, template)).finally(() => this.#taking.delete(revision));
+    const taking = this.#queue
+      .then(() => this.#ask(policy, template))
+      .finally(() => this.#taking.delete(revision));
     this.#queue = taking.catch(() => undefined);
     this.#taking.set(revision, taking);
     return taking;
@@ -127,7 +129,8 @@ export class Discovery {
     const { signal } = this.#stopping;
     const key: TerminalKey = { policy: policy.id, user: discoveryUser, context: null };
     const desired: Desired = { key, name: terminalName(key), ...template };
-    const progress = (detail: string) => log.info({ policy: policy.id, progress: detail }, 'preparing the policy');
+    const progress = (detail: string) =>
+      log.info({ policy: policy.id, progress: detail }, 'preparing the policy');
     try {
       signal.throwIfAborted();
       await backend.prepare(template.workload, progress, signal);
@@ -137,7 +140,11 @@ export class Discovery {
       this.#lastGood.set(policy.id, answers);
       return answers;
     } catch (error) {
-      if (!signal.aborted) log[error instanceof TerminalsError ? 'warn' : 'error']({ err: error, policy: policy.id }, 'discovery failed');
+      if (!signal.aborted)
+        log[error instanceof TerminalsError ? 'warn' : 'error'](
+          { err: error, policy: policy.id },
+          'discovery failed',
+        );
       throw error;
     } finally {
       await this.#remove(key);
@@ -149,7 +156,9 @@ export class Discovery {
     // Also at shutdown: it must not stay running, so that this has a limit of its own.
     await backend
       .remove(key, { files: true }, AbortSignal.timeout(10_000))
-      .catch((error: unknown) => log.warn({ err: error, policy: key.policy }, 'discovery terminal not removed'));
+      .catch((error: unknown) =>
+        log.warn({ err: error, policy: key.policy }, 'discovery terminal not removed'),
+      );
   }
 
   async #removeLeftovers(): Promise<void> {
@@ -183,7 +192,11 @@ async function askAll(terminal: RunningTerminal, signal: AbortSignal): Promise<A
   return new Map(entries);
 }
 
-async function ask(terminal: RunningTerminal, path: DiscoveryPath, signal: AbortSignal): Promise<DiscoveryAnswer> {
+async function ask(
+  terminal: RunningTerminal,
+  path: DiscoveryPath,
+  signal: AbortSignal,
+): Promise<DiscoveryAnswer> {
   const { host, port } = terminal.address;
   const response = await fetch(`http://${host}:${port}${path}`, {
     headers: { authorization: `Bearer ${terminal.apiKey}` },

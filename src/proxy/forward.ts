@@ -117,15 +117,23 @@ class Exchange implements Dispatcher.DispatchHandler {
       this.#settle(new NotSentError('no connection to the terminal', { cause: error }));
     } else if (code(error) === 'UND_ERR_HEADERS_TIMEOUT') {
       this.#settle(
-        new UpstreamTimeoutError('The terminal took the request and did not answer in 300 seconds.', responseCutHint, {
-          cause: error,
-        }),
+        new UpstreamTimeoutError(
+          'The terminal took the request and did not answer in 300 seconds.',
+          responseCutHint,
+          {
+            cause: error,
+          },
+        ),
       );
     } else {
       this.#settle(
-        new TerminalUnreachableError('The connection to the terminal broke before its answer was through.', responseCutHint, {
-          cause: error,
-        }),
+        new TerminalUnreachableError(
+          'The connection to the terminal broke before its answer was through.',
+          responseCutHint,
+          {
+            cause: error,
+          },
+        ),
       );
     }
   }

@@ -45,7 +45,12 @@ export class Gateway {
   }
 
   /** Answers the request; never rejects. */
-  async handle(request: IncomingMessage, response: ServerResponse, url: string, requestId: string): Promise<void> {
+  async handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    url: string,
+    requestId: string,
+  ): Promise<void> {
     const began = performance.now();
     const trace: Trace = { route: null, terminal: null, error: null };
     try {

@@ -33,7 +33,10 @@ const withheld = new Set([
 /** The names that a Connection header adds to the hop-by-hop ones, in lower case. */
 function listed(connection: string | undefined): readonly string[] {
   if (connection === undefined || connection === 'keep-alive' || connection === 'close') return [];
-  return connection.toLowerCase().split(',').map((name) => name.trim());
+  return connection
+    .toLowerCase()
+    .split(',')
+    .map((name) => name.trim());
 }
 
 /**
@@ -63,7 +66,8 @@ export function forwardedHeaders(request: IncomingMessage): Record<string, strin
   const { headers, socket } = request;
   const before = headers['x-forwarded-for'];
   const peer = socket.remoteAddress ?? 'unknown';
-  const chain = before === undefined ? peer : `${Array.isArray(before) ? before.join(', ') : before}, ${peer}`;
+  const chain =
+    before === undefined ? peer : `${Array.isArray(before) ? before.join(', ') : before}, ${peer}`;
   const host = first(headers['x-forwarded-host']) ?? headers.host;
   return {
     'x-forwarded-for': chain,

@@ -45,16 +45,29 @@ export function createServer(options: ServerOptions): FastifyInstance {
     keepAliveTimeout: 75_000,
   });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'string', bodyLimit: 1024 * 1024 }, app.getDefaultJsonParser('error', 'error'));
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'string', bodyLimit: 1024 * 1024 },
+    app.getDefaultJsonParser('error', 'error'),
+  );
   options.ownRoutes(app);
   terminalRoute(app, options.gateway);
   discoveryRoute(app, options);
   app.setNotFoundHandler((request) => {
-    throw new NotFoundError(`There is no ${request.method} ${pathOnly(request.originalUrl)} here.`, 'See the documentation of the API.');
+    throw new NotFoundError(
+      `There is no ${request.method} ${pathOnly(request.originalUrl)} here.`,
+      'See the documentation of the API.',
+    );
   });
   app.setErrorHandler((error, request, reply) => {
     const problem = problemOf(error, request.id);
-    const line = { err: error, requestId: request.id, method: request.method, path: pathOnly(request.originalUrl), status: problem.status };
+    const line = {
+      err: error,
+      requestId: request.id,
+      method: request.method,
+      path: pathOnly(request.originalUrl),
+      status: problem.status,
+    };
     options.log[problem.status >= 500 ? 'error' : 'warn'](line, 'request failed');
     reply.hijack();
     sendProblem(reply.raw, problem);
@@ -102,14 +115,26 @@ function terminalRoute(app: FastifyInstance, gateway: Gateway): void {
 }
 
 /** `/api/config` comes without a key from Open WebUI; it tells no more than which features there are. */
-function discoveryRoute(app: FastifyInstance, { discovery, authenticator, policies, log }: ServerOptions): void {
+function discoveryRoute(
+  app: FastifyInstance,
+  { discovery, authenticator, policies, log }: ServerOptions,
+): void {
   app.get(internal.discovery, async (request, reply) => {
     const { policy: named, path } = parseTarget(request.originalUrl);
     const wanted = discoveryPath(path) ?? '/openapi.json';
     if (wanted !== '/api/config') await authenticator.admit(credentialsOf(request.raw, null));
     const policy = selectPolicy(policies.current, named);
     const answer = await discovery.answer(policy, wanted);
-    log.info({ requestId: request.id, method: request.method, path: wanted, policy: policy.id, status: answer.status }, 'request');
+    log.info(
+      {
+        requestId: request.id,
+        method: request.method,
+        path: wanted,
+        policy: policy.id,
+        status: answer.status,
+      },
+      'request',
+    );
     return reply.code(answer.status).header('content-type', answer.contentType).send(answer.body);
   });
 }

@@ -38,10 +38,19 @@ interface Trace {
 }
 
 /** The proxy of `/api/terminals/{session}`, plain or under `/p/{policy}/`. */
-export function terminalSockets({ authenticator, router, reconciler, log }: TerminalSocketsOptions): WebSocketProxy {
+export function terminalSockets({
+  authenticator,
+  router,
+  reconciler,
+  log,
+}: TerminalSocketsOptions): WebSocketProxy {
   const traces = new WeakMap<IncomingMessage, Trace>();
 
-  async function admit(request: IncomingMessage, token: string | null, signal: AbortSignal): Promise<Admission> {
+  async function admit(
+    request: IncomingMessage,
+    token: string | null,
+    signal: AbortSignal,
+  ): Promise<Admission> {
     const trace: Trace = { began: performance.now(), route: null, terminal: null };
     traces.set(request, trace);
     try {
@@ -80,7 +89,11 @@ export function terminalSockets({ authenticator, router, reconciler, log }: Term
         ms: trace && Math.round((performance.now() - trace.began) * 10) / 10,
       };
       if (refusal === null) log.info(line, 'websocket');
-      else log.warn({ ...line, closeCode: refusal.closeCode, reason: refusal.message, err: refusal.cause }, 'websocket refused');
+      else
+        log.warn(
+          { ...line, closeCode: refusal.closeCode, reason: refusal.message, err: refusal.cause },
+          'websocket refused',
+        );
     },
   });
 }
@@ -97,14 +110,16 @@ function isAdmitted(authenticator: Authenticator, request: IncomingMessage): boo
 
 function socketTarget(request: IncomingMessage): Target {
   const target = parseTarget(request.url ?? '');
-  if (!sessionPath.test(pathOnly(target.path))) throw new Refusal(4004, 'WebSockets are served at /api/terminals/{session} only');
+  if (!sessionPath.test(pathOnly(target.path)))
+    throw new Refusal(4004, 'WebSockets are served at /api/terminals/{session} only');
   return target;
 }
 
 /** Open WebUI names the user in the query as well; two different ones mean that one of them was put there by somebody else. */
 function sameUser({ path }: Target, { identity }: Route): void {
   const named = new URLSearchParams(path.slice(pathOnly(path).length)).get('user_id');
-  if (named !== null && named !== identity.user) throw new Refusal(4003, 'user_id and X-User-Id name different users');
+  if (named !== null && named !== identity.user)
+    throw new Refusal(4003, 'user_id and X-User-Id name different users');
 }
 
 function passOn(request: IncomingMessage): Record<string, string> {

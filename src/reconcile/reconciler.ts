@@ -336,7 +336,10 @@ export class Reconciler {
   #arrive(entry: Entry, terminal: RunningTerminal): void {
     entry.touch();
     this.#observe(entry, terminal);
-    this.#log.info({ ...describe(entry), address: `${terminal.address.host}:${terminal.address.port}` }, 'running');
+    this.#log.info(
+      { ...describe(entry), address: `${terminal.address.host}:${terminal.address.port}` },
+      'running',
+    );
   }
 
   #leave(entry: Entry, detail: string): void {

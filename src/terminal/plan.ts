@@ -103,7 +103,8 @@ function planRunning(input: PlanInput, actual: RunningTerminal): Plan {
   const { desired, now: at } = input;
   const stop = idleStop(input, actual);
   if (desired?.suspended) return now({ kind: 'none', reason: 'the policy is suspended' });
-  const replace = desired && actual.revision !== desired.revision ? replacement(input, actual, desired) : null;
+  const replace =
+    desired && actual.revision !== desired.revision ? replacement(input, actual, desired) : null;
   if (replace?.at != null && replace.at <= at) {
     return now({ kind: 'replace', reason: replace.reason, changes: replace.changes });
   }
@@ -164,9 +165,7 @@ export function changesOf(actual: Actual, desired: Desired): readonly FieldChang
     return [{ field: 'revision', from: actual.revision, to: desired.revision }];
   }
   const changes = fieldChanges(actual.fingerprint, fingerprintOf(desired.workload));
-  return changes.length > 0
-    ? changes
-    : [{ field: 'revision', from: actual.revision, to: desired.revision }];
+  return changes.length > 0 ? changes : [{ field: 'revision', from: actual.revision, to: desired.revision }];
 }
 
 function fieldChanges(from: WorkloadFingerprint, to: WorkloadFingerprint): FieldChange[] {

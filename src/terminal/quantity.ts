@@ -50,6 +50,7 @@ export function parseCpu(quantity: string | number): number {
  */
 export function parseMemory(quantity: string | number): number {
   const bytes = Math.ceil(parse(quantity));
-  if (bytes < 1 || !Number.isSafeInteger(bytes)) throw new RangeError(`"${quantity}" is not a number of bytes above 0`);
+  if (bytes < 1 || !Number.isSafeInteger(bytes))
+    throw new RangeError(`"${quantity}" is not a number of bytes above 0`);
   return bytes;
 }

@@ -71,7 +71,10 @@ for (const { backend, skip } of backends) {
       const form = new FormData();
       form.append('file', new Blob([content]), 'data.bin');
       const home = await alice.execute('pwd');
-      const up = await alice.request(`/files/upload?directory=${encodeURIComponent(home)}`, { method: 'POST', body: form });
+      const up = await alice.request(`/files/upload?directory=${encodeURIComponent(home)}`, {
+        method: 'POST',
+        body: form,
+      });
       assert.equal(up.status, 200, await up.text());
       const down = await alice.request(`/files/view?path=${encodeURIComponent(`${home}/data.bin`)}`);
       assert.deepEqual(Buffer.from(await down.arrayBuffer()), content);
@@ -90,9 +93,12 @@ for (const { backend, skip } of backends) {
       const alice = asUser(program, user);
       const made = await alice.request('/api/terminals', { method: 'POST' });
       const { id } = JSON.parse(await made.text());
-      const socket = new WebSocket(`${program.url.replace('http', 'ws')}/api/terminals/${id}?user_id=${user}`, {
-        headers: { 'x-user-id': user, 'x-session-id': '' },
-      });
+      const socket = new WebSocket(
+        `${program.url.replace('http', 'ws')}/api/terminals/${id}?user_id=${user}`,
+        {
+          headers: { 'x-user-id': user, 'x-session-id': '' },
+        },
+      );
       let screen = '';
       socket.on('message', (data) => {
         screen += data.toString();
@@ -101,7 +107,11 @@ for (const { backend, skip } of backends) {
       socket.send(JSON.stringify({ type: 'auth', token: key }));
       socket.send(JSON.stringify({ type: 'resize', cols: 100, rows: 30 }));
       socket.send(Buffer.from('echo typed-$((40 + 2)); stty size\n'));
-      await waitFor(() => (/typed-42[\s\S]*30 100/.test(screen) ? true : undefined), 10_000, () => screen);
+      await waitFor(
+        () => (/typed-42[\s\S]*30 100/.test(screen) ? true : undefined),
+        10_000,
+        () => screen,
+      );
       const closed = new Promise((resolve) => socket.once('close', resolve));
       socket.close();
       await closed;
@@ -122,10 +132,17 @@ for (const { backend, skip } of backends) {
     test('a restart finds the same terminals with the same keys', async () => {
       const user = randomUUID();
       const mark = '/tmp/mark-of-a-restart';
-      await asUser(program, user).execute(`echo $$ > ${mark}-${user}; sleep 600 > /dev/null 2>&1 & echo started`);
+      await asUser(program, user).execute(
+        `echo $$ > ${mark}-${user}; sleep 600 > /dev/null 2>&1 & echo started`,
+      );
       await program.stop();
       program = await serve(variables);
-      assert.match(await asUser(program, user).execute(`pgrep -f '[s]leep 600' > /dev/null && echo alive; cat ${mark}-${user}`), /^alive\n\d+$/);
+      assert.match(
+        await asUser(program, user).execute(
+          `pgrep -f '[s]leep 600' > /dev/null && echo alive; cat ${mark}-${user}`,
+        ),
+        /^alive\n\d+$/,
+      );
     });
 
     test('killed without warning, it takes up what ran', async () => {
@@ -133,7 +150,10 @@ for (const { backend, skip } of backends) {
       await asUser(program, user).execute('sleep 700 > /dev/null 2>&1 & echo started');
       await program.kill();
       program = await serve(variables);
-      assert.equal(await asUser(program, user).execute("pgrep -f '[s]leep 700' > /dev/null && echo alive"), 'alive');
+      assert.equal(
+        await asUser(program, user).execute("pgrep -f '[s]leep 700' > /dev/null && echo alive"),
+        'alive',
+      );
     });
 
     test('an idle terminal is stopped, and comes back with its files', async () => {
@@ -157,7 +177,11 @@ for (const { backend, skip } of backends) {
       const before = await asUser(program, user).execute('echo $PPID');
       const file = path.join(policies, 'default.yaml');
       await writeFile(file, 'kind: Policy\n  broken: [');
-      await waitFor(() => (/default\.yaml:2:\d+: error/.test(program.log()) ? true : undefined), 5_000, () => program.log().slice(-2000));
+      await waitFor(
+        () => (/default\.yaml:2:\d+: error/.test(program.log()) ? true : undefined),
+        5_000,
+        () => program.log().slice(-2000),
+      );
       assert.equal(await asUser(program, user).execute('echo $PPID'), before);
       await writeFile(`${file}.new`, policy('default', '  idleTimeoutMinutes: 30'));
       await rename(`${file}.new`, file);
@@ -167,10 +191,16 @@ for (const { backend, skip } of backends) {
       const file = path.join(policies, 'late.yaml');
       await writeFile(file, policy('late', '  env: {GREETING: hello}'));
       const late = asUser(program, randomUUID(), 'late');
-      await waitFor(async () => ((await late.request('/files/cwd')).status === 200 ? true : undefined), 10_000);
+      await waitFor(
+        async () => ((await late.request('/files/cwd')).status === 200 ? true : undefined),
+        10_000,
+      );
       assert.equal(await late.execute('echo $GREETING'), 'hello');
       await rm(file);
-      await waitFor(async () => ((await late.request('/files/cwd')).status === 404 ? true : undefined), 5_000);
+      await waitFor(
+        async () => ((await late.request('/files/cwd')).status === 404 ? true : undefined),
+        5_000,
+      );
     });
 
     test('discovery answers without a user, without starting anything for one', async () => {
@@ -192,7 +222,11 @@ for (const { backend, skip } of backends) {
         assert.equal((await fetch(`${base}/system`)).status, 401);
       }
       const { out } = await command(['list', '--json'], variables);
-      assert.ok(!JSON.parse(out).some(({ user }: { user: string }) => user === 'system' || user.includes('discovery')));
+      assert.ok(
+        !JSON.parse(out).some(
+          ({ user }: { user: string }) => user === 'system' || user.includes('discovery'),
+        ),
+      );
     });
 
     test('every refusal is a problem that says what to do', async () => {
@@ -200,9 +234,19 @@ for (const { backend, skip } of backends) {
         ['/execute', { 'x-user-id': 'alice' }, 401, 'unauthenticated'],
         ['/execute', { authorization: 'Bearer wrong', 'x-user-id': 'alice' }, 401, 'unauthenticated'],
         ['/execute', { authorization: `Bearer ${key}` }, 400, 'user-missing'],
-        ['/p/nothing/execute', { authorization: `Bearer ${key}`, 'x-user-id': 'alice' }, 404, 'policy-unknown'],
+        [
+          '/p/nothing/execute',
+          { authorization: `Bearer ${key}`, 'x-user-id': 'alice' },
+          404,
+          'policy-unknown',
+        ],
         ['/p/%zz/execute', { authorization: `Bearer ${key}`, 'x-user-id': 'alice' }, 400, 'bad-request'],
-        ['/execute', { authorization: `Bearer ${key}`, 'x-user-id': 'a', 'x-terminal-context-id': 'evil' }, 400, 'bad-request'],
+        [
+          '/execute',
+          { authorization: `Bearer ${key}`, 'x-user-id': 'a', 'x-terminal-context-id': 'evil' },
+          400,
+          'bad-request',
+        ],
         ['/api/v1/policies', {}, 401, 'unauthenticated'],
         ['/api/v1/nothing', { authorization: `Bearer ${key}` }, 404, 'not-found'],
       ];
@@ -223,7 +267,9 @@ for (const { backend, skip } of backends) {
       const info = await json(await fetch(`${program.url}/info`));
       assert.equal(info.name, 'terminals');
       assert.match(String(info.version), /^\d+\.\d+\.\d+/);
-      const detected = await fetch(`${program.url}/api/v1/policies`, { headers: { authorization: `Bearer ${key}` } });
+      const detected = await fetch(`${program.url}/api/v1/policies`, {
+        headers: { authorization: `Bearer ${key}` },
+      });
       assert.equal(detected.status, 200);
       assert.match(await detected.text(), /"id":"default"/);
     });

@@ -38,9 +38,21 @@ export function environment(extra: Record<string, string>): NodeJS.ProcessEnv {
 }
 
 /** `terminals serve` with these variables; resolves when it is ready. */
-export async function serve(extra: Record<string, string>, args: readonly string[] = []): Promise<RunningProgram> {
-  const env = environment({ TERMINALS_API_KEY: key, TERMINALS_HOST: '127.0.0.1', TERMINALS_PORT: '0', ...extra });
-  const child = spawn(process.execPath, [launcher, 'serve', ...args], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+export async function serve(
+  extra: Record<string, string>,
+  args: readonly string[] = [],
+): Promise<RunningProgram> {
+  const env = environment({
+    TERMINALS_API_KEY: key,
+    TERMINALS_HOST: '127.0.0.1',
+    TERMINALS_PORT: '0',
+    ...extra,
+  });
+  const child = spawn(process.execPath, [launcher, 'serve', ...args], {
+    cwd: root,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let log = '';
   child.stdout.on('data', (chunk) => {
     log += chunk;
@@ -54,10 +66,14 @@ export async function serve(extra: Record<string, string>, args: readonly string
     child.kill(signal);
     await ended;
   };
-  const url = await waitFor(() => /"url":"(http:[^"]+)"/.exec(log)?.[1], 300_000, () => {
-    assert.equal(child.exitCode, null, `the program ended:\n${log}`);
-    return log;
-  });
+  const url = await waitFor(
+    () => /"url":"(http:[^"]+)"/.exec(log)?.[1],
+    300_000,
+    () => {
+      assert.equal(child.exitCode, null, `the program ended:\n${log}`);
+      return log;
+    },
+  );
   return { url, child, log: () => log, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
 }
 
@@ -114,7 +130,11 @@ export function asUser(program: { url: string }, user: string, policy?: string) 
       assert.equal(response.status, 200, body);
       const result = JSON.parse(body);
       assert.equal(result.status, 'done', body);
-      return result.output.map(({ data }: { data: string }) => data).join('').replaceAll('\r\n', '\n').trim();
+      return result.output
+        .map(({ data }: { data: string }) => data)
+        .join('')
+        .replaceAll('\r\n', '\n')
+        .trim();
     },
   };
 }

@@ -1,5 +1,5 @@
 /** Terminals of a known shape for tests of the pure heart. */
-import { type Declaration, renderTemplate } from '../../src/terminal/desired.ts';
+import { type Declaration, fingerprintOf, renderTemplate } from '../../src/terminal/desired.ts';
 import { terminalName } from '../../src/terminal/names.ts';
 import type {
   Desired,
@@ -9,10 +9,13 @@ import type {
   TerminalKey,
   UserId,
 } from '../../src/terminal/terminal.ts';
-import { fingerprintOf } from '../../src/terminal/desired.ts';
 
 export const minute = 60_000;
-export const aliceKey: TerminalKey = { policy: 'default' as PolicyId, user: 'alice' as UserId, context: null };
+export const aliceKey: TerminalKey = {
+  policy: 'default' as PolicyId,
+  user: 'alice' as UserId,
+  context: null,
+};
 
 export const declaration: Declaration = {
   image: 'open-terminal:1',

@@ -61,7 +61,11 @@ test('an idle timeout stops at its deadline and not before', () => {
 
 test('an idle timeout of 0 never stops', () => {
   const never = desired({ idleTimeoutMinutes: 0 });
-  const { action, deferred } = plan({ desired: never, actual: running(never), activity: { lastActivityAt: 0, inFlight: 0 } });
+  const { action, deferred } = plan({
+    desired: never,
+    actual: running(never),
+    activity: { lastActivityAt: 0, inFlight: 0 },
+  });
   assert.equal(action.kind, 'none');
   assert.deepEqual(deferred, []);
 });
@@ -75,7 +79,11 @@ test('a request under way keeps a terminal from stopping and from being replaced
 
 test('a changed limit is changed in place at once, even in use', () => {
   const more = desired({ resources: { limits: { cpu: '2', memory: '2Gi', pids: 2048 } } });
-  const { action } = plan({ desired: more, actual: running(), activity: { lastActivityAt: now, inFlight: 3 } });
+  const { action } = plan({
+    desired: more,
+    actual: running(),
+    activity: { lastActivityAt: now, inFlight: 3 },
+  });
   assert.equal(action.kind, 'update');
   assert.deepEqual('changes' in action && action.changes, [
     { field: 'resources.limits.cpu', from: '1000m', to: '2000m' },
@@ -93,13 +101,18 @@ test('rollout idle: replaced when it was quiet for long enough', () => {
   const busy = plan({ desired: next, actual: running() });
   assert.equal(busy.action.kind, 'none');
   assert.deepEqual([busy.deferred[0]?.kind, busy.deferred[0]?.at], ['replace', now + 5 * minute]);
-  assert.deepEqual(busy.deferred[0]?.changes, [{ field: 'image', from: 'open-terminal:1', to: 'open-terminal:2' }]);
+  assert.deepEqual(busy.deferred[0]?.changes, [
+    { field: 'image', from: 'open-terminal:1', to: 'open-terminal:2' },
+  ]);
   const quiet = { lastActivityAt: now - 5 * minute, inFlight: 0 };
   assert.equal(plan({ desired: next, actual: running(), activity: quiet }).action.kind, 'replace');
 });
 
 test('rollout idle: the longest delay replaces one that is never quiet', () => {
-  const next = desired({ image: 'open-terminal:2', rollout: { when: 'idle', idleAfterMinutes: 5, maxDelayMinutes: 60 } });
+  const next = desired({
+    image: 'open-terminal:2',
+    rollout: { when: 'idle', idleAfterMinutes: 5, maxDelayMinutes: 60 },
+  });
   const busy = { lastActivityAt: now, inFlight: 1 };
   const waiting = plan({ desired: next, actual: running(), activity: busy, driftedSince: now - 59 * minute });
   assert.equal(waiting.action.kind, 'none');
@@ -121,8 +134,16 @@ test('rollout nextStart: runs on as it is, and says so', () => {
 });
 
 test('a suspended policy leaves its terminals as they are', () => {
-  const next = desired({ image: 'open-terminal:2', suspend: true, rollout: { when: 'now', idleAfterMinutes: 0 } });
-  const { action, deferred } = plan({ desired: next, actual: running(), activity: { lastActivityAt: 0, inFlight: 0 } });
+  const next = desired({
+    image: 'open-terminal:2',
+    suspend: true,
+    rollout: { when: 'now', idleAfterMinutes: 0 },
+  });
+  const { action, deferred } = plan({
+    desired: next,
+    actual: running(),
+    activity: { lastActivityAt: 0, inFlight: 0 },
+  });
   assert.equal(action.kind, 'none');
   assert.deepEqual(deferred, []);
   assert.equal(plan({ desired: next, actual: idle(), requested: true }).action.kind, 'start');
@@ -148,7 +169,10 @@ test('a broken terminal is replaced by a request; a paused one is nobody’s to 
 
 test('values of variables never show in a plan', () => {
   const before = running(desired({ env: { TOKEN: 'old-secret', GONE: 'x' } }));
-  const next = desired({ env: { TOKEN: 'new-secret', NEW: 'y' }, rollout: { when: 'now', idleAfterMinutes: 5 } });
+  const next = desired({
+    env: { TOKEN: 'new-secret', NEW: 'y' },
+    rollout: { when: 'now', idleAfterMinutes: 5 },
+  });
   const { action } = plan({ desired: next, actual: before });
   assert.deepEqual('changes' in action && action.changes, [
     { field: 'env.GONE', from: '(set)', to: null },
@@ -167,7 +191,12 @@ test('the idle timeout and the rollout are no part of the revision; the workload
   const base = desired().revision;
   assert.equal(desired({ idleTimeoutMinutes: 1, suspend: true }).revision, base);
   assert.equal(desired({ resources: { limits: { cpu: '4', memory: '4Gi', pids: 1 } } }).revision, base);
-  const changes = [{ image: 'x' }, { packages: ['jq'] }, { env: { A: '1' } }, { egress: { allowedDomains: [] } }];
+  const changes = [
+    { image: 'x' },
+    { packages: ['jq'] },
+    { env: { A: '1' } },
+    { egress: { allowedDomains: [] } },
+  ];
   for (const change of changes) assert.notEqual(desired(change).revision, base, JSON.stringify(change));
   assert.equal(
     desired({ env: { A: '1', B: '2' } }).revision,

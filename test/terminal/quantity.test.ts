@@ -3,7 +3,17 @@ import { test } from 'node:test';
 import { parseCpu, parseMemory } from '../../src/terminal/quantity.ts';
 
 test('CPU is in thousandths of a core', () => {
-  const cases: [string | number, number][] = [['1', 1000], [1, 1000], [0.5, 500], ['500m', 500], ['1.5', 1500], ['100u', 1], ['2e0', 2000], ['.1', 100], ['0.1', 100]];
+  const cases: [string | number, number][] = [
+    ['1', 1000],
+    [1, 1000],
+    [0.5, 500],
+    ['500m', 500],
+    ['1.5', 1500],
+    ['100u', 1],
+    ['2e0', 2000],
+    ['.1', 100],
+    ['0.1', 100],
+  ];
   for (const [text, expected] of cases) assert.equal(parseCpu(text), expected, String(text));
 });
 
@@ -24,7 +34,21 @@ test('memory is in bytes', () => {
 });
 
 test('what is no quantity is refused', () => {
-  for (const text of ['', 'x', '1x', '1GB', '1 Gi', '-', 'Gi', '1..2', '1e', 'NaN', 'Infinity', '0x10', '1KI']) {
+  for (const text of [
+    '',
+    'x',
+    '1x',
+    '1GB',
+    '1 Gi',
+    '-',
+    'Gi',
+    '1..2',
+    '1e',
+    'NaN',
+    'Infinity',
+    '0x10',
+    '1KI',
+  ]) {
     assert.throws(() => parseCpu(text), RangeError, text);
     assert.throws(() => parseMemory(text), RangeError, text);
   }

@@ -43,7 +43,10 @@ export interface Surroundings {
 }
 
 /** What `POST /containers/create` gets. */
-export function containerOptions(desired: Desired, around: Surroundings): ContainerCreateOptions & { name: string } {
+export function containerOptions(
+  desired: Desired,
+  around: Surroundings,
+): ContainerCreateOptions & { name: string } {
   return {
     name: desired.name,
     Image: desired.workload.image,
@@ -55,7 +58,13 @@ export function containerOptions(desired: Desired, around: Surroundings): Contai
   };
 }
 
-function labelsOf({ key, revision, workload, idleTimeoutMs, startTimeoutMs }: Desired): Record<string, string> {
+function labelsOf({
+  key,
+  revision,
+  workload,
+  idleTimeoutMs,
+  startTimeoutMs,
+}: Desired): Record<string, string> {
   return {
     [labels.managedBy]: managedBy,
     [labels.kubernetesManagedBy]: managedBy,

@@ -7,17 +7,25 @@ import Docker, { type ContainerInspectInfo } from 'dockerode';
 import type { Logger } from 'pino';
 import { EngineUnavailableError, StartFailedError, StartTimeoutError } from '../../errors.ts';
 import { terminalName } from '../../terminal/names.ts';
-import type { Actual, Address, Desired, Mount, RunningTerminal, TerminalKey, Workload } from '../../terminal/terminal.ts';
+import type {
+  Actual,
+  Address,
+  Desired,
+  Mount,
+  RunningTerminal,
+  TerminalKey,
+  Workload,
+} from '../../terminal/terminal.ts';
 import type { Backend, BackendListener, Progress } from '../backend.ts';
 import { waitHealthy } from '../health.ts';
 import { makeHome, removeHome } from '../home.ts';
-import { type Addresses, addressesOf, keyOf, observe } from './observe.ts';
 import { containerOptions, imageUser, limitsConfig, ours } from './container.ts';
-import { accepting, engineCall, limited, reasonOf, statusOf } from './engine.ts';
+import { accepting, engineCall, reasonOf, statusOf, unlimitedCall } from './engine.ts';
 import { followEvents } from './events.ts';
 import { Images } from './images.ts';
 import { lastLines } from './logs.ts';
-import { Networks } from './network.ts';
+import { NetworkGoneError, Networks } from './network.ts';
+import { type Addresses, addressesOf, keyOf, observe } from './observe.ts';
 import { hostPaths } from './own-mounts.ts';
 
 export interface DockerBackendOptions {
@@ -58,7 +66,9 @@ export class DockerBackend implements Backend {
     this.#log = options.log;
     this.#images = new Images(this.#docker);
     this.#networks = new Networks(this.#docker, options.networks, options.log);
-    const mounts = options.mounts.map(({ source, target, readOnly }) => `${source}:${target}${readOnly ? ':ro' : ''}`);
+    const mounts = options.mounts.map(
+      ({ source, target, readOnly }) => `${source}:${target}${readOnly ? ':ro' : ''}`,
+    );
     this.platform = {
       ...(options.networks.length > 0 ? { networks: options.networks.join(',') } : {}),
       ...(mounts.length > 0 ? { TERMINALS_DOCKER_MOUNTS: mounts.join(' ') } : {}),
@@ -68,8 +78,10 @@ export class DockerBackend implements Backend {
   // --- observing ----------------------------------------------------------
 
   async list(signal: AbortSignal): Promise<readonly Actual[]> {
-    const listing = this.#docker.listContainers({ all: true, filters: { label: [ours] }, abortSignal: limited(signal) });
-    const ids = (await engineCall(listing)).map(({ Id }) => Id);
+    const listing = await engineCall(signal, (abortSignal) =>
+      this.#docker.listContainers({ all: true, filters: { label: [ours] }, abortSignal }),
+    );
+    const ids = listing.map(({ Id }) => Id);
     const found: Actual[] = [];
     const inspectNext = async (): Promise<void> => {
       for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
@@ -104,7 +116,8 @@ export class DockerBackend implements Backend {
         if (key && info) keys.set(id, key);
         if (!info) keys.delete(id);
         // A container that is gone may have been replaced by now: what counts is what bears the name.
-        if (key) listener.changed(key, info ? (this.#observe(info) ?? undefined) : await this.inspect(key, signal));
+        if (key)
+          listener.changed(key, info ? (this.#observe(info) ?? undefined) : await this.inspect(key, signal));
       } catch (error) {
         if (!signal.aborted) this.#log.warn({ err: error }, 'a changed container could not be inspected');
       }
@@ -135,7 +148,8 @@ export class DockerBackend implements Backend {
   /** The container of a name or id; null where there is none. */
   async #inspectContainer(nameOrId: string, signal: AbortSignal): Promise<ContainerInspectInfo | null> {
     try {
-      return await engineCall(this.#docker.getContainer(nameOrId).inspect({ abortSignal: limited(signal) }));
+      const container = this.#docker.getContainer(nameOrId);
+      return await engineCall(signal, (abortSignal) => container.inspect({ abortSignal }));
     } catch (error) {
       if (statusOf(error) === 404) return null;
       throw error;
@@ -149,7 +163,11 @@ export class DockerBackend implements Backend {
   }
 
   async create(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
-    const log = this.#log.child({ terminal: desired.name, user: desired.key.user, policy: desired.key.policy });
+    const log = this.#log.child({
+      terminal: desired.name,
+      user: desired.key.user,
+      policy: desired.key.policy,
+    });
     for (let attempt = 1; ; attempt += 1) {
       const id = await this.#createContainer(desired, progress, signal);
       if (id !== null) {
@@ -159,6 +177,9 @@ export class DockerBackend implements Backend {
           await this.#removeContainer(id, AbortSignal.timeout(stopSeconds * 1000)).catch((cause: unknown) =>
             log.warn({ err: cause }, 'a container that did not start could not be removed'),
           );
+          // Removed from outside since we last made it; it is made anew.
+          if (error instanceof NetworkGoneError && !this.#networks.configured && attempt < createAttempts)
+            continue;
           throw error;
         }
       }
@@ -177,13 +198,21 @@ export class DockerBackend implements Backend {
     progress('starting');
     const info = await this.#inspectContainer(desired.name, signal);
     if (info === null) return this.create(desired, progress, signal);
-    return this.#startContainer(info.Id, desired, signal);
+    try {
+      if (desired.workload.persistent) await this.#makeHome(desired.key, signal);
+      return await this.#startContainer(info.Id, desired, signal);
+    } catch (error) {
+      if (!(error instanceof NetworkGoneError)) throw error;
+      await this.#removeContainer(info.Id, signal);
+      return this.create(desired, progress, signal);
+    }
   }
 
   async update(desired: Desired, signal: AbortSignal): Promise<Actual> {
     const container = this.#docker.getContainer(desired.name);
     try {
-      await engineCall(container.update({ ...limitsConfig(desired.limits), abortSignal: limited(signal) }));
+      const limits = limitsConfig(desired.limits);
+      await engineCall(signal, (abortSignal) => container.update({ ...limits, abortSignal }));
     } catch (error) {
       if (statusOf(error) === null) throw error;
       throw new StartFailedError(
@@ -199,8 +228,9 @@ export class DockerBackend implements Backend {
 
   async stop(key: TerminalKey, signal: AbortSignal): Promise<void> {
     const container = this.#docker.getContainer(terminalName(key));
-    const abortSignal = limited(signal, (stopSeconds + 20) * 1000);
-    await accepting(container.stop({ t: stopSeconds, abortSignal }), [304, 404]);
+    const ms = (stopSeconds + 20) * 1000;
+    const stopping = engineCall(signal, (abortSignal) => container.stop({ t: stopSeconds, abortSignal }), ms);
+    await accepting(stopping, [304, 404]);
   }
 
   async remove(key: TerminalKey, { files }: { readonly files: boolean }, signal: AbortSignal): Promise<void> {
@@ -218,7 +248,7 @@ export class DockerBackend implements Backend {
   /** @returns the id of the new container, or null where its name is taken */
   async #createContainer(desired: Desired, progress: Progress, signal: AbortSignal): Promise<string | null> {
     const network = await this.#networks.of(desired.name, signal);
-    const options = containerOptions(desired, {
+    const { name, ...body } = containerOptions(desired, {
       home: desired.workload.persistent ? await this.#makeHome(desired.key, signal) : null,
       network,
       publishHost: this.#networks.configured ? null : this.#options.publishHost,
@@ -227,7 +257,11 @@ export class DockerBackend implements Backend {
     });
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const container = await engineCall(this.#docker.createContainer({ ...options, abortSignal: limited(signal) }));
+        // Told apart for dockerode, which else puts everything into the URL as well, the key included.
+        const options = { _query: { name }, _body: body };
+        const container = await engineCall(signal, (abortSignal) =>
+          this.#docker.createContainer({ ...options, abortSignal }),
+        );
         return container.id;
       } catch (error) {
         if (statusOf(error) === 409) return null;
@@ -257,10 +291,13 @@ export class DockerBackend implements Backend {
   async #startContainer(id: string, desired: Desired, signal: AbortSignal): Promise<RunningTerminal> {
     const container = this.#docker.getContainer(id);
     try {
-      await accepting(container.start({ abortSignal: limited(signal) }), [304]);
+      await accepting(
+        engineCall(signal, (abortSignal) => container.start({ abortSignal })),
+        [304],
+      );
     } catch (error) {
-      if (statusOf(error) === 404) this.#networks.missing(await this.#networks.of(desired.name, signal));
-      throw refused(desired, error);
+      if (statusOf(error) !== 404 || !/network/i.test(reasonOf(error))) throw refused(desired, error);
+      throw await this.#networks.missing(desired.name, signal);
     }
     const info = await this.#inspectContainer(id, signal);
     if (info === null) throw refused(desired, new Error('the container vanished'));
@@ -271,18 +308,30 @@ export class DockerBackend implements Backend {
     throw refused(desired, new Error(`the container is ${info.State.Status}`));
   }
 
-  async #untilHealthy(id: string, info: ContainerInspectInfo, desired: Desired, signal: AbortSignal): Promise<Address> {
+  async #untilHealthy(
+    id: string,
+    info: ContainerInspectInfo,
+    desired: Desired,
+    signal: AbortSignal,
+  ): Promise<Address> {
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
     const addresses = addressesOf(info, this.#options.publishHost);
-    const healthy = waitHealthy({ candidates: this.#candidates(addresses), timeoutMs: desired.startTimeoutMs, signal: either });
+    const healthy = waitHealthy({
+      candidates: this.#candidates(addresses),
+      timeoutMs: desired.startTimeoutMs,
+      signal: either,
+    });
     try {
       const address = await Promise.race([healthy, this.#died(id, desired, either)]);
       this.#direct ??= sameAddress(address, addresses.direct);
       return address;
     } catch (error) {
       if (error instanceof StartTimeoutError) {
-        this.#log.warn({ terminal: desired.name, lines: await lastLines(this.#docker, id) }, 'the terminal does not answer');
+        this.#log.warn(
+          { terminal: desired.name, lines: await lastLines(this.#docker, id) },
+          'the terminal does not answer',
+        );
       }
       throw error;
     } finally {
@@ -293,8 +342,11 @@ export class DockerBackend implements Backend {
 
   /** Rejects as soon as the container ends, with the last lines of its log in ours. */
   async #died(id: string, desired: Desired, signal: AbortSignal): Promise<never> {
-    const waiting = this.#docker.getContainer(id).wait({ abortSignal: signal });
-    const { StatusCode: exitCode } = await engineCall<{ StatusCode: number }>(waiting);
+    const container = this.#docker.getContainer(id);
+    const ended: { StatusCode: number } = await unlimitedCall(signal, (abortSignal) =>
+      container.wait({ abortSignal }),
+    );
+    const exitCode = ended.StatusCode;
     const lines = await lastLines(this.#docker, id);
     this.#log.warn({ terminal: desired.name, exitCode, lines }, 'the terminal ended while it started');
     throw new StartFailedError(
@@ -322,8 +374,18 @@ export class DockerBackend implements Backend {
 
   async #removeContainer(id: string, signal: AbortSignal): Promise<void> {
     this.#healthy.delete(id);
-    // 409: it is being removed already.
-    await accepting(this.#docker.getContainer(id).remove({ force: true, v: true, abortSignal: limited(signal) }), [404, 409]);
+    const container = this.#docker.getContainer(id);
+    try {
+      await engineCall(signal, (abortSignal) => container.remove({ force: true, v: true, abortSignal }));
+    } catch (error) {
+      if (statusOf(error) === 404) return;
+      if (statusOf(error) !== 409) throw error;
+      // It is being removed already; its name is free when that has ended.
+      const ended = engineCall(signal, (abortSignal) =>
+        container.wait({ condition: 'removed', abortSignal }),
+      );
+      await accepting(ended, [404]);
+    }
   }
 
   // --- addresses ----------------------------------------------------------

@@ -6,25 +6,50 @@ import Docker from 'dockerode';
 import { EngineUnavailableError } from '../../errors.ts';
 
 /** An ordinary call takes milliseconds; a busy engine may need some seconds. */
-export const callTimeoutMs = 30_000;
+const callTimeoutMs = 30_000;
 
 /** A signal that also aborts when one call takes too long. */
-export function limited(signal: AbortSignal, ms: number = callTimeoutMs): AbortSignal {
+function limited(signal: AbortSignal, ms: number): AbortSignal {
   return AbortSignal.any([signal, AbortSignal.timeout(ms)]);
 }
 
-const connectionCodes = new Set(['ECONNREFUSED', 'ENOENT', 'EACCES', 'EPERM', 'ENOTFOUND', 'EHOSTUNREACH', 'ETIMEDOUT', 'ECONNRESET', 'EPIPE']);
+const connectionCodes = new Set([
+  'ECONNREFUSED',
+  'ENOENT',
+  'EACCES',
+  'EPERM',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ETIMEDOUT',
+  'ECONNRESET',
+  'EPIPE',
+]);
+
+/** A call to the engine, made with the signal that ends it. */
+export type Call<T> = (abortSignal: AbortSignal) => Promise<T>;
 
 /**
- * Awaits a call; a failure to reach the engine is an EngineUnavailableError, all others go on as they are.
- * @param limit for calls that take no signal themselves: they are left behind when it aborts
+ * Makes a call that ends with the signal or after its time; a failure to reach the engine is an EngineUnavailableError,
+ * all others go on as they are.
  * @throws EngineUnavailableError
  */
-export async function engineCall<T>(call: Promise<T>, limit?: AbortSignal): Promise<T> {
+export async function engineCall<T>(signal: AbortSignal, call: Call<T>, ms = callTimeoutMs): Promise<T> {
+  return unlimitedCall(limited(signal, ms), call);
+}
+
+/** As `engineCall`, for what lasts as long as its signal: streams, and waiting for a container's end. */
+export async function unlimitedCall<T>(signal: AbortSignal, call: Call<T>): Promise<T> {
+  const over = Promise.withResolvers<never>();
+  const abort = () => over.reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
   try {
-    return await (limit ? Promise.race([call, aborted(limit)]) : call);
+    signal.throwIfAborted();
+    // Raced, since a call whose answer breaks off in the middle never settles, whatever becomes of its signal.
+    return await Promise.race([call(signal), over.promise]);
   } catch (error) {
     throw engineError(error);
+  } finally {
+    signal.removeEventListener('abort', abort);
   }
 }
 
@@ -33,7 +58,7 @@ function engineError(error: unknown): unknown {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   if (error.name === 'TimeoutError' || (error.name === 'AbortError' && isTimeout(error.cause))) {
     return new EngineUnavailableError(
-      `The Docker engine did not answer within ${callTimeoutMs / 1000} seconds.`,
+      'The Docker engine did not answer in time.',
       'Look whether the engine is overloaded or hangs.',
       { cause: error },
     );
@@ -44,13 +69,6 @@ function engineError(error: unknown): unknown {
       ? 'This user may not use the Docker socket: add it to the group docker, or mount the socket with the right group.'
       : 'Check that Docker runs, that its socket is mounted, and DOCKER_HOST.';
   return new EngineUnavailableError(`The Docker engine does not answer (${code}).`, hint, { cause: error });
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
 }
 
 function isTimeout(cause: unknown): boolean {
@@ -75,7 +93,7 @@ export function reasonOf(error: unknown): string {
 /** Awaits a call for which some refusals are as good as success, e.g. 304 "already started". */
 export async function accepting(call: Promise<unknown>, statuses: readonly number[]): Promise<void> {
   try {
-    await engineCall(call);
+    await call;
   } catch (error) {
     const status = statusOf(error);
     if (status === null || !statuses.includes(status)) throw error;
@@ -85,7 +103,7 @@ export async function accepting(call: Promise<unknown>, statuses: readonly numbe
 /** Whether an engine answers where DOCKER_HOST (or the usual socket) says. */
 export async function dockerAnswers(docker: Docker = new Docker(), timeoutMs = 1_500): Promise<boolean> {
   try {
-    await engineCall(docker.ping(), AbortSignal.timeout(timeoutMs));
+    await unlimitedCall(AbortSignal.timeout(timeoutMs), () => docker.ping());
     return true;
   } catch {
     return false;

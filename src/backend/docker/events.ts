@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { Logger } from 'pino';
 import { ours } from './container.ts';
-import { engineCall } from './engine.ts';
+import { unlimitedCall } from './engine.ts';
 
 export interface EventReceiver {
   /** Something happened to the container of this id. */
@@ -22,19 +22,27 @@ const longestPauseMs = 5_000;
 const longestLine = 1024 * 1024;
 
 /** Follows events until the signal aborts; never rejects. */
-export async function followEvents(docker: Docker, receiver: EventReceiver, log: Logger, signal: AbortSignal): Promise<void> {
+export async function followEvents(
+  docker: Docker,
+  receiver: EventReceiver,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
   let pause = firstPauseMs;
   let lost = false;
   while (!signal.aborted) {
     try {
       const filters = JSON.stringify({ type: ['container'], label: [ours], event: kinds });
-      const options = { filters, abortSignal: signal };
-      const stream = await engineCall(docker.getEvents(options), signal);
-      if (lost) log.info('the Docker event stream is back');
-      lost = false;
-      await receiver.connected();
-      pause = firstPauseMs;
-      await readLines(stream, (line) => receive(line, receiver));
+      const stream = await unlimitedCall(signal, (abortSignal) => docker.getEvents({ filters, abortSignal }));
+      try {
+        if (lost) log.info('the Docker event stream is back');
+        lost = false;
+        await receiver.connected();
+        pause = firstPauseMs;
+        await readLines(stream, (line) => receive(line, receiver));
+      } finally {
+        if ('destroy' in stream && typeof stream.destroy === 'function') stream.destroy();
+      }
     } catch (error) {
       if (signal.aborted) return;
       if (!lost) log.warn({ err: error }, 'the Docker event stream is lost; it is taken up again');

@@ -8,7 +8,7 @@ import path from 'node:path';
 import type Docker from 'dockerode';
 import { ImagePullError, TerminalsError } from '../../errors.ts';
 import type { Progress } from '../backend.ts';
-import { engineCall, limited, reasonOf, statusOf } from './engine.ts';
+import { engineCall, reasonOf, statusOf, unlimitedCall } from './engine.ts';
 
 /** A pull that says nothing for this long has hung. */
 const stallMs = 60_000;
@@ -46,7 +46,7 @@ export class Images {
 
   async #isPresent(image: string, signal: AbortSignal): Promise<boolean> {
     try {
-      await engineCall(this.#docker.getImage(image).inspect(), limited(signal));
+      await engineCall(signal, () => this.#docker.getImage(image).inspect());
       return true;
     } catch (error) {
       if (statusOf(error) === 404) return false;
@@ -66,7 +66,9 @@ export class Images {
     progress(`pulling ${image}`);
     try {
       const authconfig = await registryAuth(image);
-      const stream = await engineCall(this.#docker.pull(image, { abortSignal: signal, ...(authconfig ? { authconfig } : {}) }));
+      const stream = await unlimitedCall(signal, (abortSignal) =>
+        this.#docker.pull(image, { abortSignal, ...(authconfig ? { authconfig } : {}) }),
+      );
       await this.#follow(stream, image, progress, signal);
     } catch (error) {
       if (signal.aborted || error instanceof TerminalsError) throw error;
@@ -78,7 +80,12 @@ export class Images {
     }
   }
 
-  #follow(stream: NodeJS.ReadableStream, image: string, progress: Progress, signal: AbortSignal): Promise<void> {
+  #follow(
+    stream: NodeJS.ReadableStream,
+    image: string,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<void> {
     const layers = new Map<string, { current: number; total: number }>();
     let said = performance.now();
     return new Promise((resolve, reject) => {
@@ -121,7 +128,9 @@ function percent(layers: readonly { current: number; total: number }[]): number 
 }
 
 /** The login of an image's registry as `docker login` stored it; credential helpers are not asked. */
-async function registryAuth(image: string): Promise<{ username: string; password: string; serveraddress: string } | null> {
+async function registryAuth(
+  image: string,
+): Promise<{ username: string; password: string; serveraddress: string } | null> {
   const first = image.split('/')[0] ?? '';
   const registry = /[.:]/.test(first) || first === 'localhost' ? first : 'https://index.docker.io/v1/';
   const directory = process.env.DOCKER_CONFIG ?? path.join(os.homedir(), '.docker');

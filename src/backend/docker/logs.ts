@@ -9,7 +9,9 @@ const frameHeader = 8;
 export async function lastLines(docker: Docker, id: string): Promise<readonly string[]> {
   try {
     const abortSignal = AbortSignal.timeout(5_000);
-    const log = await docker.getContainer(id).logs({ stdout: true, stderr: true, tail: lineCount, follow: false, abortSignal });
+    const log = await docker
+      .getContainer(id)
+      .logs({ stdout: true, stderr: true, tail: lineCount, follow: false, abortSignal });
     return textOf(log)
       .split('\n')
       .filter((line) => line.trim() !== '')

@@ -8,10 +8,13 @@ import type { Logger } from 'pino';
 import { StartFailedError } from '../../errors.ts';
 import type { TerminalName } from '../../terminal/terminal.ts';
 import { labels, managedBy } from './container.ts';
-import { engineCall, limited, reasonOf, statusOf } from './engine.ts';
+import { engineCall, reasonOf, statusOf } from './engine.ts';
 
 /** The network we make where none is configured: its terminals can't reach each other's ports. */
 export const ownNetwork = 'terminals';
+
+/** The network of a container is not there, or was made anew since: the container itself can't start any more. */
+export class NetworkGoneError extends StartFailedError {}
 
 export class Networks {
   readonly #docker: Docker;
@@ -49,34 +52,34 @@ export class Networks {
     }
   }
 
-  /** The engine said that the network is not there: made anew next time, or explained where it is not ours to make. */
-  missing(network: string | null): void {
-    if (!this.configured) {
-      this.#own = null;
-      return;
-    }
-    throw new StartFailedError(
+  /** The engine said that a terminal's network is not there: our own is made anew next time. */
+  async missing(name: TerminalName, signal: AbortSignal): Promise<NetworkGoneError> {
+    const network = await this.of(name, signal);
+    this.#own = null;
+    return new NetworkGoneError(
       `There is no Docker network "${network}".`,
-      `Make it with "docker network create ${network}", or change TERMINALS_NETWORK.`,
+      this.configured
+        ? `Make it with "docker network create ${network}", or change TERMINALS_NETWORK.`
+        : 'It was removed while the terminal started; try again.',
     );
   }
 
   async #ensureOwn(signal: AbortSignal): Promise<string | null> {
     try {
-      await engineCall(this.#docker.getNetwork(ownNetwork).inspect(), limited(signal));
+      await engineCall(signal, () => this.#docker.getNetwork(ownNetwork).inspect());
       return ownNetwork;
     } catch (error) {
       if (statusOf(error) !== 404) throw error;
     }
     try {
-      await engineCall(
+      await engineCall(signal, (abortSignal) =>
         this.#docker.createNetwork({
           Name: ownNetwork,
           Driver: 'bridge',
           CheckDuplicate: true,
           Labels: { [labels.managedBy]: managedBy },
           Options: { 'com.docker.network.bridge.enable_icc': 'false' },
-          abortSignal: limited(signal),
+          abortSignal,
         }),
       );
       return ownNetwork;

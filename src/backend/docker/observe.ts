@@ -23,9 +23,14 @@ type LabelMap = Readonly<Record<string, string | undefined>>;
 export function keyOf(containerLabels: LabelMap): TerminalKey | null {
   const user = containerLabels[labels.user];
   const policy = containerLabels[labels.policy];
-  if (containerLabels[labels.managedBy] !== managedBy || user === undefined || policy === undefined) return null;
+  if (containerLabels[labels.managedBy] !== managedBy || user === undefined || policy === undefined)
+    return null;
   const context = containerLabels[labels.context];
-  return { user: user as UserId, policy: policy as PolicyId, context: context ? (context as ContextId) : null };
+  return {
+    user: user as UserId,
+    policy: policy as PolicyId,
+    context: context ? (context as ContextId) : null,
+  };
 }
 
 /** Where a container can be reached: by its own addresses, and by its published port. */

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type Docker from 'dockerode';
 import { EngineUnavailableError, TerminalsError } from '../../errors.ts';
-import { engineCall, limited, statusOf } from './engine.ts';
+import { engineCall, statusOf } from './engine.ts';
 
 export interface OwnMount {
   /** Path on the engine's host; of a volume: where the engine keeps its data. */
@@ -18,7 +18,9 @@ export interface OwnMount {
 /** The host's path of one of ours; null where no mount holds it, so that it would be lost with our container. */
 export function translate(file: string, mounts: readonly OwnMount[]): string | null {
   const holding = mounts
-    .filter(({ destination }) => file === destination || file.startsWith(`${destination.replace(/\/$/, '')}/`))
+    .filter(
+      ({ destination }) => file === destination || file.startsWith(`${destination.replace(/\/$/, '')}/`),
+    )
     .sort((a, b) => b.destination.length - a.destination.length)[0];
   if (holding === undefined) return null;
   return path.posix.join(holding.source, path.posix.relative(holding.destination, file));
@@ -33,7 +35,11 @@ export function ownContainerId(mountinfo: string): string | null {
  * Gives the function that turns our paths into the engine host's.
  * @throws EngineUnavailableError; StorageError where the data directory is not on a mount
  */
-export async function hostPaths(docker: Docker, dataDir: string, signal: AbortSignal): Promise<(file: string) => string> {
+export async function hostPaths(
+  docker: Docker,
+  dataDir: string,
+  signal: AbortSignal,
+): Promise<(file: string) => string> {
   const mounts = await ownMounts(docker, signal);
   if (mounts === null) return (file) => file;
   if (translate(dataDir, mounts) === null) throw new StorageError(dataDir);
@@ -57,11 +63,17 @@ async function ownMounts(docker: Docker, signal: AbortSignal): Promise<readonly 
   const id = ownContainerId(mountinfo);
   if (id === null) return null;
   try {
-    const info = await engineCall(docker.getContainer(id).inspect({ abortSignal: limited(signal) }));
+    const info = await engineCall(signal, (abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
     return info.Mounts.map(({ Source: source, Destination: destination }) => ({ source, destination }));
   } catch (error) {
     // A container of another engine than the one we command: there is nothing to translate by.
     if (statusOf(error) === 404) return null;
-    throw error instanceof EngineUnavailableError ? error : new EngineUnavailableError('The own container can\'t be inspected.', 'Allow GET /containers/{id}/json on the Docker socket.', { cause: error });
+    throw error instanceof EngineUnavailableError
+      ? error
+      : new EngineUnavailableError(
+          "The own container can't be inspected.",
+          'Allow GET /containers/{id}/json on the Docker socket.',
+          { cause: error },
+        );
   }
 }

@@ -47,7 +47,8 @@ export class FirstMessageReader {
       if (header === null) return null;
       if (header.mask === null) throw new ProtocolError(1002, 'a client has to mask its frames');
       const end = header.size + header.length;
-      if (this.#size + end > this.#limit) throw new ProtocolError(1009, `the first message is above ${this.#limit} bytes`);
+      if (this.#size + end > this.#limit)
+        throw new ProtocolError(1009, `the first message is above ${this.#limit} bytes`);
       if (this.#bytes.length < end) return null;
       const frame = this.#bytes.subarray(0, end);
       const payload = unmask(frame.subarray(header.size), header.mask);
@@ -73,7 +74,8 @@ export class FirstMessageReader {
   }
 
   #whole(): FirstMessage {
-    const token = this.#opcode === opcodes.text ? authToken(Buffer.concat(this.#payload).toString('utf8')) : null;
+    const token =
+      this.#opcode === opcodes.text ? authToken(Buffer.concat(this.#payload).toString('utf8')) : null;
     return {
       token,
       passOn: token === null ? Buffer.concat(this.#frames) : Buffer.alloc(0),

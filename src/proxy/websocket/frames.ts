@@ -40,7 +40,8 @@ export function readHeader(bytes: Buffer, at: number): FrameHeader | null {
   const second = bytes.readUInt8(at + 1);
   const fin = (first & 0x80) !== 0;
   const opcode = first & 0x0f;
-  if ((first & 0x70) !== 0) throw new ProtocolError(1002, 'a reserved bit is set, and no extension was agreed on');
+  if ((first & 0x70) !== 0)
+    throw new ProtocolError(1002, 'a reserved bit is set, and no extension was agreed on');
   if (!knownOpcodes.has(opcode)) throw new ProtocolError(1002, `the opcode ${opcode} is not known`);
   const masked = (second & 0x80) !== 0;
   const short = second & 0x7f;
@@ -144,7 +145,8 @@ export class FrameTracker {
   #readHeader(chunk: Buffer, at: number): number {
     const before = this.#partial?.length ?? 0;
     // A header has 14 bytes at most, so that no more than those are ever put together.
-    const bytes = this.#partial === null ? chunk : Buffer.concat([this.#partial, chunk.subarray(at, at + 14)]);
+    const bytes =
+      this.#partial === null ? chunk : Buffer.concat([this.#partial, chunk.subarray(at, at + 14)]);
     const header = readHeader(bytes, this.#partial === null ? at : 0);
     if (header === null) {
       this.#partial = Buffer.from(this.#partial === null ? chunk.subarray(at) : bytes);

@@ -11,7 +11,9 @@ import type { Address } from '../../terminal/terminal.ts';
 const guid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 function acceptOf(key: string): string {
-  return createHash('sha1').update(key + guid).digest('base64');
+  return createHash('sha1')
+    .update(key + guid)
+    .digest('base64');
 }
 
 /** Answers the client's handshake; false where it was none, which is answered in plain HTTP. */
@@ -22,7 +24,12 @@ export function acceptClient(request: IncomingMessage, socket: Duplex): boolean 
     method !== 'GET' || headers.upgrade?.toLowerCase() !== 'websocket'
       ? refusal(400, 'Bad Request', 'This is no WebSocket handshake.')
       : headers['sec-websocket-version'] !== '13'
-        ? refusal(426, 'Upgrade Required', 'WebSocket version 13 is spoken here.', 'Sec-WebSocket-Version: 13\r\n')
+        ? refusal(
+            426,
+            'Upgrade Required',
+            'WebSocket version 13 is spoken here.',
+            'Sec-WebSocket-Version: 13\r\n',
+          )
         : key === undefined || Buffer.from(key, 'base64').length !== 16
           ? refusal(400, 'Bad Request', 'Sec-WebSocket-Key is missing or malformed.')
           : null;
@@ -37,7 +44,12 @@ export function acceptClient(request: IncomingMessage, socket: Duplex): boolean 
 }
 
 function refusal(status: number, reason: string, text: string, headers = ''): string {
-  const body = JSON.stringify({ type: 'urn:terminals:problem:bad-request', title: 'bad request', status, detail: text });
+  const body = JSON.stringify({
+    type: 'urn:terminals:problem:bad-request',
+    title: 'bad request',
+    status,
+    detail: text,
+  });
   return `HTTP/1.1 ${status} ${reason}\r\n${headers}Connection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
@@ -84,7 +96,10 @@ export function connectTerminal(
         'sec-websocket-key': key,
       },
     });
-    const timer = setTimeout(() => request.destroy(new HandshakeError('the terminal does not answer', null)), timeoutMs);
+    const timer = setTimeout(
+      () => request.destroy(new HandshakeError('the terminal does not answer', null)),
+      timeoutMs,
+    );
     request.on('upgrade', (response, socket, head) => {
       clearTimeout(timer);
       if (response.headers['sec-websocket-accept'] === acceptOf(key)) resolve({ socket, head });
@@ -101,7 +116,10 @@ export function connectTerminal(
     request.on('error', (error) => {
       clearTimeout(timer);
       if (signal.aborted) reject(signal.reason);
-      else reject(error instanceof HandshakeError ? error : new HandshakeError(error.message, null, { cause: error }));
+      else
+        reject(
+          error instanceof HandshakeError ? error : new HandshakeError(error.message, null, { cause: error }),
+        );
     });
     request.end();
   });

@@ -87,7 +87,8 @@ export class WebSocketProxy {
     for (const socket of this.#entering) part(socket, code, reason);
     for (const splice of this.#splices) splice.close(code, reason);
     const until = performance.now() + graceMs + farewellMs;
-    while (this.#splices.size > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (this.#splices.size > 0 && performance.now() < until)
+      await new Promise((resolve) => setTimeout(resolve, 20));
   }
 
   async #enter(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
@@ -109,7 +110,12 @@ export class WebSocketProxy {
     this.#options.outcome(request, refusal);
   }
 
-  async #joinAfterFirst(request: IncomingMessage, socket: Duplex, head: Buffer, signal: AbortSignal): Promise<void> {
+  async #joinAfterFirst(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    signal: AbortSignal,
+  ): Promise<void> {
     const first = await this.#firstMessage(socket, head, signal);
     const admission = await this.#options.admit(request, first.token, signal);
     const terminal = await this.#connect(admission, signal);
@@ -117,7 +123,12 @@ export class WebSocketProxy {
   }
 
   /** Nothing is waited for; if an auth message comes first all the same, it does not reach the terminal. */
-  async #joinEarly(request: IncomingMessage, socket: Duplex, head: Buffer, signal: AbortSignal): Promise<void> {
+  async #joinEarly(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    signal: AbortSignal,
+  ): Promise<void> {
     const admission = await this.#options.admit(request, null, signal);
     const terminal = await this.#connect(admission, signal);
     const splice = this.#splice(socket, terminal, admission, Buffer.alloc(0), this.#withoutAuth());
@@ -136,7 +147,11 @@ export class WebSocketProxy {
   }
 
   #limits() {
-    const { firstMessageTimeoutMs = 10_000, firstMessageBytes = 64 * 1024, connectTimeoutMs = 5_000 } = this.#options;
+    const {
+      firstMessageTimeoutMs = 10_000,
+      firstMessageBytes = 64 * 1024,
+      connectTimeoutMs = 5_000,
+    } = this.#options;
     return { timeoutMs: firstMessageTimeoutMs, limit: firstMessageBytes, connectTimeoutMs };
   }
 
@@ -149,7 +164,10 @@ export class WebSocketProxy {
         if (opcode === opcodes.close) done(() => reject(new Refusal(1000, 'the client closed')));
       });
       const seconds = timeoutMs / 1000;
-      const timer = setTimeout(() => done(() => reject(new Refusal(4001, `no auth message within ${seconds} seconds`))), timeoutMs);
+      const timer = setTimeout(
+        () => done(() => reject(new Refusal(4001, `no auth message within ${seconds} seconds`))),
+        timeoutMs,
+      );
       const abort = () => done(() => reject(signal.reason));
       const done = (settle: () => void) => {
         clearTimeout(timer);
@@ -227,7 +245,11 @@ function refusalOf(error: unknown): Refusal {
   if (error instanceof HandshakeError) {
     // Open Terminal refuses a session it does not know with 403 before it speaks WebSocket.
     const code = error.status === 403 || error.status === 404 ? 4004 : 4003;
-    return new Refusal(code, code === 4004 ? 'the terminal knows no such session' : `terminal unreachable: ${error.message}`, { cause: error });
+    return new Refusal(
+      code,
+      code === 4004 ? 'the terminal knows no such session' : `terminal unreachable: ${error.message}`,
+      { cause: error },
+    );
   }
   return new Refusal(1011, 'internal error', { cause: error });
 }

@@ -88,7 +88,8 @@ test('a stopped terminal is idle and comes back with its files and its key', asy
 test('stop ends everything that was started in the terminal', async (t) => {
   const backend = backendOf(t, await dataDirectory(t));
   const alice = await backend.create(desired('alice'), quiet, never);
-  const commands = ['sleep 1041 &', 'setsid sleep 1042 &', 'bash -c "trap : TERM; sleep 1043; sleep 1043"'];
+  const deaf = 'bash -c "trap : TERM; sleep 1043; sleep 1043"';
+  const commands = ['sleep 1041', 'setsid sleep 1042', deaf, 'nohup env -u TERMINALS_TERMINAL sleep 1044'];
   for (const command of commands) await execute(alice, `${command} </dev/null >/dev/null 2>&1 &`);
   assert.equal((await sleeping(/^104[1-4]$/)).length, 4);
   await backend.stop(alice.key, never);
