@@ -9,12 +9,11 @@ export interface LogOptions {
   readonly destination?: DestinationStream;
 }
 
-/** What would be a secret wherever it turned up. */
-const secretPaths = ['authorization', 'cookie', 'apiKey', 'token', 'key'].flatMap((name) => [
-  name,
-  `*.${name}`,
-  `*.*.${name}`,
-]);
+/** Fields, in lower case, that would be a secret wherever they turned up. */
+const secretNames = new Set(['authorization', 'cookie', 'set-cookie', 'apikey', 'token', 'password']);
+const censored = '[secret]';
+/** What is nested deeper is no field of ours; pino cuts such objects itself. */
+const deepest = 5;
 
 /** Writes at once, in this process, so that nothing is lost at the end. */
 export async function createLogger({ level, pretty, destination }: LogOptions): Promise<Logger> {
@@ -22,11 +21,41 @@ export async function createLogger({ level, pretty, destination }: LogOptions): 
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    redact: { paths: secretPaths, censor: '[secret]' },
-    formatters: { level: (label: string) => ({ level: label }) },
+    formatters: {
+      level: (label: string) => ({ level: label }),
+      log: (fields: Fields) => withoutSecrets(fields, 0),
+    },
+    // What is bound to a child logger passes no formatter.
+    redact: { paths: ['authorization', 'cookie', 'apiKey', 'token', 'password'], censor: censored },
   };
   const stream = destination ?? (pretty ? await prettyStream() : pino.destination({ dest: 1, sync: true }));
   return pino(options, stream);
+}
+
+type Fields = Record<string, unknown>;
+
+/**
+ * The same fields, and copies only of those that hold a secret somewhere. In place of wildcards in pino's `redact`, which cost six
+ * times as much as the rest of the line.
+ */
+function withoutSecrets(fields: Fields, depth: number): Fields {
+  let copy: Fields | null = null;
+  for (const [name, value] of Object.entries(fields)) {
+    const clean = secretNames.has(name.toLowerCase()) ? censored : cleaned(value, depth);
+    if (clean === value) continue;
+    copy ??= { ...fields };
+    copy[name] = clean;
+  }
+  return copy ?? fields;
+}
+
+function cleaned(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null || depth === deepest) return value;
+  if (value instanceof Error) return withoutSecrets({ ...pino.stdSerializers.err(value) }, depth + 1);
+  // It says itself how it is written, e.g. a date or a Secret.
+  if ('toJSON' in value) return value;
+  if (Array.isArray(value)) return value.map((item) => cleaned(item, depth + 1));
+  return withoutSecrets(value as Fields, depth + 1);
 }
 
 /** Loaded only where somebody looks on. */

@@ -92,7 +92,7 @@ export class Gateway {
         return await this.#exchange(reached, path, request, response);
       } catch (error) {
         if (error instanceof CallerGoneError) throw error;
-        await reconciler.suspect(route.key, reached.terminal);
+        reconciler.suspect(route.key, reached.terminal);
         if (!(error instanceof NotSentError)) throw error;
         if (attempt > 1) throw unreachable(reached, error);
       }

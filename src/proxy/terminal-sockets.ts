@@ -67,7 +67,7 @@ export function terminalSockets({
         path: target.path,
         headers: { ...passOn(request), ...forwardedHeaders(request) },
         touch: () => use.touch(),
-        unreachable: () => void reconciler.suspect(route.key, terminal),
+        unreachable: () => reconciler.suspect(route.key, terminal),
       };
     } catch (error) {
       throw refusalOf(error, signal);

@@ -4,16 +4,10 @@
  */
 import type { Logger } from 'pino';
 import type { Backend, BackendListener } from '../backend/backend.ts';
-import {
-  PolicyUnknownError,
-  ShuttingDownError,
-  StartTimeoutError,
-  TerminalPausedError,
-  TerminalsError,
-} from '../errors.ts';
+import { PolicyUnknownError, ShuttingDownError, StartTimeoutError, TerminalsError } from '../errors.ts';
 import type { PolicySet } from '../policy/policy.ts';
 import { discoveryUser } from '../terminal/names.ts';
-import { type Action, type Plan, planTerminal } from '../terminal/plan.ts';
+import { type Plan, planTerminal } from '../terminal/plan.ts';
 import type {
   Actual,
   Desired,
@@ -23,12 +17,15 @@ import type {
   TerminalKey,
   TerminalName,
 } from '../terminal/terminal.ts';
+import { Actions, describe } from './actions.ts';
 import { type ActivityStore, type SavedActivity, saveIntervalMs } from './activity-store.ts';
 import { backoffMs } from './backoff.ts';
 import { Deadlines } from './deadlines.ts';
+import { Observations } from './observations.ts';
 import { WorkQueue } from './queue.ts';
-import { type Entry, Registry, type Waiter } from './registry.ts';
+import { type Entry, Registry } from './registry.ts';
 import type { Templates } from './templates.ts';
+import { rejectWaiters, resolveWaiters, waitFor } from './waiting.ts';
 
 /** The policies in force, as the reconciler needs them. */
 export interface Policies {
@@ -71,7 +68,8 @@ export class Reconciler {
   readonly #queue = new WorkQueue((name) => this.#reconcile(name), queueOptions);
   readonly #stopping = new AbortController();
   readonly #timers = new Set<NodeJS.Timeout>();
-  readonly #gone = new Set<(terminal: RunningTerminal) => void>();
+  readonly #observations = new Observations();
+  readonly #actions: Actions;
   #saved: SavedActivity = { lastActivityAt: () => null };
   #synced = false;
 
@@ -82,6 +80,12 @@ export class Reconciler {
     this.#activity = options.activity;
     this.#log = options.log;
     this.#resyncMs = options.resyncMs ?? 60_000;
+    this.#actions = new Actions({
+      backend: options.backend,
+      observations: this.#observations,
+      log: options.log,
+      signal: this.#stopping.signal,
+    });
   }
 
   /** Whether the backend answered a full listing yet. */
@@ -96,7 +100,7 @@ export class Reconciler {
 
   /** Calls back when a terminal that ran stops running at its address, so that connections to it can be closed. */
   onGone(listener: (terminal: RunningTerminal) => void): void {
-    this.#gone.add(listener);
+    this.#observations.onGone(listener);
   }
 
   /**
@@ -117,7 +121,7 @@ export class Reconciler {
     this.#stopping.abort(new ShuttingDownError());
     for (const timer of this.#timers) clearInterval(timer);
     this.#deadlines.close();
-    for (const entry of this.#registry.all()) rejectAll(entry, new ShuttingDownError());
+    for (const entry of this.#registry.all()) rejectWaiters(entry, new ShuttingDownError());
     await this.#queue.close();
     await this.#saveActivity();
   }
@@ -134,11 +138,10 @@ export class Reconciler {
   }
 
   /** A connection to this terminal failed: what is believed of it is looked up again before anybody is sent there. */
-  async suspect(key: TerminalKey, seen: RunningTerminal): Promise<void> {
+  suspect(key: TerminalKey, seen: RunningTerminal): void {
     const entry = this.#registry.find(key);
     if (entry === undefined || entry.actual !== seen) return;
-    this.#observe(entry, { ...seen, phase: 'Provisioning', detail: 'it does not answer' });
-    entry.observed = false;
+    this.#observations.doubt(entry, 'it does not answer');
     this.#queue.add(entry.name, false);
   }
 
@@ -161,18 +164,18 @@ export class Reconciler {
   async #converge(entry: Entry): Promise<void> {
     let prepared: Revision | null = null;
     for (let step = 0; step < maxSteps; step += 1) {
-      if (!entry.observed) await this.#inspect(entry);
+      if (!entry.observed) await this.#actions.inspect(entry);
       const desired = this.#desired(entry);
       const plan = this.#plan(entry, desired);
       if (plan.action.kind === 'none') return this.#settle(entry, plan, desired);
 
       // Whatever needs the network comes before anything is taken down, and what to do is decided anew after it.
       if (plan.action.kind === 'replace' && desired && prepared !== desired.revision) {
-        await this.#backend.prepare(desired.workload, this.#progress(entry), this.#stopping.signal);
+        await this.#actions.prepare(entry, desired);
         prepared = desired.revision;
         continue;
       }
-      await this.#perform(entry, plan.action, desired);
+      await this.#actions.perform(entry, plan.action, desired);
     }
     this.#queue.add(entry.name, entry.waiters.size > 0);
   }
@@ -194,64 +197,18 @@ export class Reconciler {
   #settle(entry: Entry, plan: Plan, desired: Desired | undefined): void {
     this.#schedule(entry, plan);
     if (entry.waiters.size === 0) return;
-    if (entry.actual?.phase === 'Running') resolveAll(entry, entry.actual);
-    else if (desired === undefined) rejectAll(entry, new PolicyUnknownError(entry.key.policy));
-    else rejectAll(entry, new StartTimeoutError(`The terminal is ${plan.action.reason}.`, 'Try again.'));
+    if (entry.actual?.phase === 'Running') resolveWaiters(entry, entry.actual);
+    else if (desired === undefined) rejectWaiters(entry, new PolicyUnknownError(entry.key.policy));
+    else rejectWaiters(entry, new StartTimeoutError(`The terminal is ${plan.action.reason}.`, 'Try again.'));
   }
 
   #schedule(entry: Entry, plan: Plan): void {
     this.#deadlines.set(entry.name, plan.deferred.find(({ at }) => at !== null)?.at ?? null);
   }
 
-  async #perform(entry: Entry, action: Action, desired: Desired | undefined): Promise<void> {
-    const { signal } = this.#stopping;
-    const log = this.#log.child(describe(entry));
-    if (action.kind !== 'none') log.info({ action: action.kind, reason: action.reason }, 'reconcile');
-    switch (action.kind) {
-      case 'none':
-        return;
-      case 'refuse':
-        throw new TerminalPausedError(action.reason, 'Undo by hand what was done by hand, then try again.');
-      case 'stop':
-        // From here on nobody is sent there any more; who comes now waits, and has it started again.
-        this.#leave(entry, 'it is being stopped');
-        entry.observed = false;
-        await this.#backend.stop(entry.key, signal);
-        return;
-      case 'update':
-        if (desired) this.#observe(entry, await this.#backend.update(desired, signal));
-        return;
-      case 'start':
-        if (desired) this.#arrive(entry, await this.#startExisting(entry, desired));
-        return;
-      case 'replace':
-        this.#leave(entry, 'it is being replaced');
-        await this.#backend.remove(entry.key, { files: false }, signal);
-        this.#observe(entry, undefined);
-        if (desired) this.#arrive(entry, await this.#backend.create(desired, this.#progress(entry), signal));
-        return;
-      case 'create':
-        if (desired) this.#arrive(entry, await this.#backend.create(desired, this.#progress(entry), signal));
-        return;
-    }
-  }
-
-  /** One that is there but never gets healthy is broken: the next request replaces it. */
-  async #startExisting(entry: Entry, desired: Desired): Promise<RunningTerminal> {
-    try {
-      return await this.#backend.start(desired, this.#progress(entry), this.#stopping.signal);
-    } catch (error) {
-      const { actual } = entry;
-      if (error instanceof StartTimeoutError && actual !== undefined) {
-        this.#observe(entry, { ...actual, phase: 'Error', detail: error.message, recover: 'replace' });
-      }
-      throw error;
-    }
-  }
-
   #failed(entry: Entry, error: unknown): void {
     const asked = entry.waiters.size > 0;
-    rejectAll(entry, error);
+    rejectWaiters(entry, error);
     if (this.#stopping.signal.aborted) return;
     const log = this.#log.child(describe(entry));
     entry.failures += 1;
@@ -275,7 +232,7 @@ export class Reconciler {
         this.#queue.add(entry.name, false);
         return;
       }
-      this.#observe(entry, actual);
+      this.#observations.record(entry, actual);
       this.#look(entry);
       this.#registry.prune(entry);
     },
@@ -289,10 +246,11 @@ export class Reconciler {
       seen.add(actual.name);
       const known = this.#registry.find(actual.key);
       const entry = known ?? this.#registry.entry(actual.key, this.#lastActivity(actual));
-      if (!this.#queue.isRunning(entry.name)) this.#observe(entry, actual);
+      if (!this.#queue.isRunning(entry.name)) this.#observations.record(entry, actual);
     }
     for (const entry of this.#registry.all()) {
-      if (!seen.has(entry.name) && !this.#queue.isRunning(entry.name)) this.#observe(entry, undefined);
+      if (!seen.has(entry.name) && !this.#queue.isRunning(entry.name))
+        this.#observations.record(entry, undefined);
     }
     this.#synced = true;
     this.#lookAtAll();
@@ -308,42 +266,6 @@ export class Reconciler {
     } catch (error) {
       if (!this.#stopping.signal.aborted) this.#log.error({ err: error }, 'terminals could not be listed');
     }
-  }
-
-  async #inspect(entry: Entry): Promise<void> {
-    entry.observed = true;
-    try {
-      this.#observe(entry, await this.#backend.inspect(entry.key, this.#stopping.signal));
-    } catch (error) {
-      entry.observed = false;
-      throw error;
-    }
-  }
-
-  #observe(entry: Entry, actual: Actual | undefined): void {
-    const before = entry.actual;
-    entry.actual = actual;
-    entry.observed = true;
-    if (before?.phase !== 'Running') return;
-    const same =
-      actual?.phase === 'Running' &&
-      actual.address.host === before.address.host &&
-      actual.address.port === before.address.port &&
-      actual.startedAt === before.startedAt;
-    if (!same) for (const listener of this.#gone) listener(before);
-  }
-
-  #arrive(entry: Entry, terminal: RunningTerminal): void {
-    entry.touch();
-    this.#observe(entry, terminal);
-    this.#log.info(
-      { ...describe(entry), address: `${terminal.address.host}:${terminal.address.port}` },
-      'running',
-    );
-  }
-
-  #leave(entry: Entry, detail: string): void {
-    if (entry.actual) this.#observe(entry, { ...entry.actual, phase: 'Provisioning', detail });
   }
 
   // --- all terminals ------------------------------------------------------
@@ -377,38 +299,10 @@ export class Reconciler {
 
   async #waitFor(entry: Entry, signal: AbortSignal): Promise<Reached> {
     this.#stopping.signal.throwIfAborted();
-    signal.throwIfAborted();
-    const waiting = Promise.withResolvers<RunningTerminal>();
-    const waiter: Waiter = waiting;
     const limitMs = (this.#template(entry.key)?.startTimeoutMs ?? 0) + patienceMs;
-    const timer = setTimeout(() => waiting.reject(this.#tooLong(entry, limitMs)), limitMs).unref();
-    const abort = () => waiting.reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    entry.waiters.add(waiter);
+    const running = waitFor(entry, limitMs, signal);
     this.#queue.add(entry.name, true);
-    try {
-      return { terminal: await waiting.promise, use: entry };
-    } finally {
-      entry.waiters.delete(waiter);
-      clearTimeout(timer);
-      signal.removeEventListener('abort', abort);
-    }
-  }
-
-  #tooLong(entry: Entry, limitMs: number): StartTimeoutError {
-    const doing = entry.progress === null ? '' : ` (${entry.progress})`;
-    return new StartTimeoutError(
-      `The terminal is not ready after ${limitMs / 1000} seconds${doing}.`,
-      'It goes on starting; try again in a while.',
-    );
-  }
-
-  #progress(entry: Entry): (detail: string) => void {
-    const log = this.#log.child(describe(entry));
-    return (detail) => {
-      entry.progress = detail;
-      log.info({ progress: detail }, 'starting');
-    };
+    return { terminal: await running, use: entry };
   }
 
   // --- timers -------------------------------------------------------------
@@ -424,19 +318,4 @@ export class Reconciler {
     }
     await this.#activity.save(times, Date.now());
   }
-}
-
-function describe(entry: Entry): Record<string, string> {
-  const { user, policy, context } = entry.key;
-  return { terminal: entry.name, user, policy, ...(context === null ? {} : { context }) };
-}
-
-function resolveAll(entry: Entry, terminal: RunningTerminal): void {
-  for (const waiter of entry.waiters) waiter.resolve(terminal);
-  entry.waiters.clear();
-}
-
-function rejectAll(entry: Entry, error: unknown): void {
-  for (const waiter of entry.waiters) waiter.reject(error);
-  entry.waiters.clear();
 }

@@ -1,0 +1,127 @@
+/**
+ * Carrying out what the plan of one terminal says, and keeping in step what is believed of it.
+ * @module
+ */
+import type { Logger } from 'pino';
+import type { Backend } from '../backend/backend.ts';
+import { StartTimeoutError, TerminalPausedError } from '../errors.ts';
+import type { Action } from '../terminal/plan.ts';
+import type { Desired, RunningTerminal } from '../terminal/terminal.ts';
+import type { Observations } from './observations.ts';
+import type { Entry } from './registry.ts';
+
+export interface ActionsOptions {
+  readonly backend: Backend;
+  readonly observations: Observations;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+export class Actions {
+  readonly #backend: Backend;
+  readonly #observations: Observations;
+  readonly #log: Logger;
+  readonly #signal: AbortSignal;
+
+  constructor({ backend, observations, log, signal }: ActionsOptions) {
+    this.#backend = backend;
+    this.#observations = observations;
+    this.#log = log;
+    this.#signal = signal;
+  }
+
+  /** Looks at the terminal, where what is believed of it may be stale. */
+  async inspect(entry: Entry): Promise<void> {
+    // An event that comes while the backend answers makes it stale again.
+    entry.observed = true;
+    try {
+      this.#observations.record(entry, await this.#backend.inspect(entry.key, this.#signal));
+    } catch (error) {
+      entry.observed = false;
+      throw error;
+    }
+  }
+
+  /** Gets ready what a replacement will need, while the old terminal still runs. */
+  prepare(entry: Entry, { workload }: Desired): Promise<void> {
+    return this.#backend.prepare(workload, this.#progress(entry), this.#signal);
+  }
+
+  /** @throws what the backend's calls throw; TerminalPausedError where it can't be helped from here */
+  async perform(entry: Entry, action: Action, desired: Desired | undefined): Promise<void> {
+    if (action.kind !== 'none') {
+      this.#log.info({ ...describe(entry), action: action.kind, reason: action.reason }, 'reconcile');
+    }
+    switch (action.kind) {
+      case 'none':
+        return;
+      case 'refuse':
+        throw new TerminalPausedError(action.reason, 'Undo by hand what was done by hand, then try again.');
+      case 'stop':
+        return this.#stop(entry);
+      case 'update':
+        if (desired) this.#observations.record(entry, await this.#backend.update(desired, this.#signal));
+        return;
+      case 'start':
+        if (desired) this.#arrive(entry, await this.#start(entry, desired));
+        return;
+      case 'replace':
+        await this.#remove(entry);
+        if (desired) await this.#create(entry, desired);
+        return;
+      case 'create':
+        if (desired) await this.#create(entry, desired);
+        return;
+    }
+  }
+
+  /** Who comes meanwhile waits, and has it started again. */
+  async #stop(entry: Entry): Promise<void> {
+    this.#observations.doubt(entry, 'it is being stopped');
+    await this.#backend.stop(entry.key, this.#signal);
+  }
+
+  async #remove(entry: Entry): Promise<void> {
+    this.#observations.doubt(entry, 'it is being replaced');
+    await this.#backend.remove(entry.key, { files: false }, this.#signal);
+    this.#observations.record(entry, undefined);
+  }
+
+  async #create(entry: Entry, desired: Desired): Promise<void> {
+    this.#arrive(entry, await this.#backend.create(desired, this.#progress(entry), this.#signal));
+  }
+
+  /** One that is there but never gets healthy is broken: the next request replaces it. */
+  async #start(entry: Entry, desired: Desired): Promise<RunningTerminal> {
+    try {
+      return await this.#backend.start(desired, this.#progress(entry), this.#signal);
+    } catch (error) {
+      const { actual } = entry;
+      if (error instanceof StartTimeoutError && actual !== undefined) {
+        const broken = { ...actual, phase: 'Error', detail: error.message, recover: 'replace' } as const;
+        this.#observations.record(entry, broken);
+      }
+      throw error;
+    }
+  }
+
+  #arrive(entry: Entry, terminal: RunningTerminal): void {
+    const { host, port } = terminal.address;
+    entry.touch();
+    this.#observations.record(entry, terminal);
+    this.#log.info({ ...describe(entry), address: `${host}:${port}` }, 'running');
+  }
+
+  #progress(entry: Entry): (detail: string) => void {
+    return (detail) => {
+      entry.progress = detail;
+      this.#log.info({ ...describe(entry), progress: detail }, 'starting');
+    };
+  }
+}
+
+/** The fields of a log line about a terminal. */
+export function describe({ key, name }: Entry): Readonly<Record<string, string>> {
+  const { user, policy, context } = key;
+  return { terminal: name, user, policy, ...(context === null ? {} : { context }) };
+}
