@@ -4,24 +4,24 @@
  */
 import { statSync } from 'node:fs';
 import path from 'node:path';
-import { type Auth, checkAuth } from './config-auth.ts';
+import { type Auth, checkAuth } from './config/auth.ts';
 import {
   type ConfigProblem,
   type Environment,
   EnvironmentReader,
   reason,
   type Setting,
-} from './config-reader.ts';
-import * as read from './config-values.ts';
-import { type VariableName, variables } from './config-variables.ts';
+} from './config/reader.ts';
+import * as read from './config/values.ts';
+import { type VariableName, variables } from './config/variables.ts';
 import { matches } from './policy/check.ts';
 import { parseCpu, parseMemory } from './terminal/quantity.ts';
 import type { Mount } from './terminal/terminal.ts';
 
-export { type Auth, isLoopback, Secret } from './config-auth.ts';
-export { type ConfigProblem, formatProblem } from './config-reader.ts';
-export type { Backend, LogLevel } from './config-values.ts';
-export { type VariableName, variables, variablesTable } from './config-variables.ts';
+export { type Auth, isLoopback, Secret } from './config/auth.ts';
+export { type ConfigProblem, formatProblem } from './config/reader.ts';
+export type { Backend, LogLevel } from './config/values.ts';
+export { type VariableName, variables, variablesTable } from './config/variables.ts';
 
 export interface Config {
   readonly backend: read.Backend;

@@ -9,6 +9,8 @@ export type ErrorCode =
   | 'user-missing'
   | 'unauthenticated'
   | 'forbidden'
+  | 'user-mismatch'
+  | 'identity-unavailable'
   | 'policy-unknown'
   | 'not-found'
   | 'terminal-unreachable'
@@ -53,6 +55,49 @@ export class UserMissingError extends TerminalsError {
 export class UnauthenticatedError extends TerminalsError {
   readonly code = 'unauthenticated';
   readonly status = 401;
+}
+
+/** Which of its checks a token failed; for logs and tests, where a message would be too loose. */
+export type TokenRefusal =
+  | 'too-large'
+  | 'malformed'
+  | 'type'
+  | 'algorithm'
+  | 'critical'
+  | 'key-unknown'
+  | 'signature'
+  | 'expired'
+  | 'not-yet-valid'
+  | 'issuer'
+  | 'audience'
+  | 'claim'
+  | 'rejected';
+
+/** A token that proves nothing; says which check it failed, and never what it holds. */
+export class TokenRefusedError extends UnauthenticatedError {
+  readonly reason: TokenRefusal;
+  constructor(reason: TokenRefusal, message: string, hint: string) {
+    super(message, hint);
+    this.reason = reason;
+  }
+}
+
+/** The token is good, and it is another user's than the request names. */
+export class UserMismatchError extends TerminalsError {
+  readonly code = 'user-mismatch';
+  readonly status = 403;
+  constructor() {
+    super(
+      'X-User-Id names another user than the token.',
+      'Send the id of the user whose token it is, or leave X-User-Id out.',
+    );
+  }
+}
+
+/** Whoever could say whose token it is, or which groups a user has, does not answer. */
+export class IdentityUnavailableError extends TerminalsError {
+  readonly code = 'identity-unavailable';
+  readonly status = 503;
 }
 
 /** Known, but not allowed. */

@@ -1,8 +1,5 @@
 /** The program as a process: its arguments, its streams, its signals. @module */
-import module from 'node:module';
 import { main } from './main.ts';
-
-module.enableCompileCache?.();
 
 const stopping = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
@@ -18,12 +15,14 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-const { env } = process;
+const { env, stdout } = process;
+const forcedColour = !['', '0', 'false'].includes(env.FORCE_COLOR ?? '');
 process.exitCode = await main(process.argv.slice(2), {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
   env,
   cwd: process.cwd(),
-  colour: env.FORCE_COLOR ? env.FORCE_COLOR !== '0' : process.stdout.isTTY === true && !env.NO_COLOR,
+  // On a terminal Node.js itself weighs NO_COLOR, FORCE_COLOR and TERM.
+  colour: stdout.isTTY ? stdout.hasColors() : forcedColour,
   signal: stopping.signal,
 });

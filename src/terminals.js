@@ -8,8 +8,13 @@ if (Number(process.versions.node.split('.')[0]) < required) {
   );
   process.exitCode = 1;
 } else {
-  import('./run.ts').catch((error) => {
-    process.stderr.write(`terminals: ${error && error.stack ? error.stack : error}\n`);
-    process.exitCode = 1;
-  });
+  import('node:module')
+    .then((module) => {
+      module.enableCompileCache();
+      return import('./run.ts');
+    })
+    .catch((error) => {
+      process.stderr.write(`terminals: ${error && error.stack ? error.stack : error}\n`);
+      process.exitCode = 1;
+    });
 }

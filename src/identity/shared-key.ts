@@ -1,64 +1,96 @@
 /**
- * Shared-key and open mode: the caller is Open WebUI (or anybody, in open mode) and is trusted to name the user.
+ * Shared keys: the caller is Open WebUI and is trusted to name the user, unless it is to prove that by a signed header.
  * @module
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
-import { BadRequestError, UnauthenticatedError, UserMissingError } from '../errors.ts';
-import type { UserId } from '../terminal/terminal.ts';
-import type { AdmittedBy, Authenticator, Credentials, Identity } from './identity.ts';
+import { UnauthenticatedError } from '../errors.ts';
+import { CombinedAuthenticator } from './combined.ts';
+import { namedUser } from './credentials.ts';
+import type { ForwardedJwt } from './forwarded-jwt.ts';
+import type { AdmittedBy, Authenticator, Credentials, Identity, SentToken, TokenMode } from './identity.ts';
+import { SharedKeys } from './keys.ts';
+import type { UserGroups } from './user-groups.ts';
 
-const bearer = /^Bearer +(.+?) *$/i;
-const longestUserId = 512;
+export interface SharedKeyOptions {
+  readonly keys: Pick<SharedKeys, 'accepts'>;
+  /** Checks X-OpenWebUI-User-Jwt; null: the header is not looked at. */
+  readonly forwardedJwt: Pick<ForwardedJwt, 'proves'> | null;
+  /** Null: the groups of the named user are unknown. */
+  readonly groups: Pick<UserGroups, 'of'> | null;
+}
 
-/** Everybody who has the key is admitted; without a key (open mode) everybody is. */
+/** Everybody who has one of the keys is admitted. */
+export class SharedKeyMode implements TokenMode {
+  readonly hint =
+    'Send "Authorization: Bearer <key>" with the value of TERMINALS_API_KEY; in Open WebUI, set auth type Bearer and that key on the connection.';
+  readonly takesJwts = false;
+  readonly #options: SharedKeyOptions;
+
+  constructor(options: SharedKeyOptions) {
+    this.#options = options;
+  }
+
+  recognises({ digest }: SentToken): boolean {
+    return this.#options.keys.accepts(digest);
+  }
+
+  admit(token: SentToken): AdmittedBy {
+    if (this.recognises(token)) return 'shared-key';
+    throw new UnauthenticatedError(
+      'The key is not the one this server expects.',
+      'Compare the key of the connection in Open WebUI with TERMINALS_API_KEY.',
+    );
+  }
+
+  identify(token: SentToken, credentials: Credentials): Identity | Promise<Identity> {
+    const admittedBy = this.admit(token);
+    const user = namedUser(credentials.userId);
+    const { forwardedJwt, groups } = this.#options;
+    if (forwardedJwt === null && groups === null) return { user, groups: null, admittedBy };
+    return this.#proven({ user, groups: null, admittedBy }, credentials.forwardedJwt);
+  }
+
+  async #proven(named: Identity, jwt: string | undefined): Promise<Identity> {
+    const { forwardedJwt, groups } = this.#options;
+    const proven = (await forwardedJwt?.proves(named.user, jwt)) ?? false;
+    const found = await groups?.of(named.user);
+    return {
+      ...named,
+      groups: found?.groups ?? null,
+      ...(proven ? { admittedBy: 'forwarded-jwt' } : {}),
+    };
+  }
+}
+
+/** Open mode: everybody is let in, and believed. */
+export class OpenAuthenticator implements Authenticator {
+  admit(): AdmittedBy {
+    return 'open';
+  }
+
+  identify({ userId }: Credentials): Identity {
+    return { user: namedUser(userId), groups: null, admittedBy: 'open' };
+  }
+}
+
+/** One key and nothing else, or open mode. */
 export class SharedKeyAuthenticator implements Authenticator {
-  readonly #digest: Buffer | null;
+  readonly #authenticator: Authenticator;
 
   /** @param key the shared key; null: open mode. */
   constructor(key: string | null) {
-    this.#digest = key === null ? null : digest(key);
+    this.#authenticator =
+      key === null
+        ? new OpenAuthenticator()
+        : new CombinedAuthenticator([
+            new SharedKeyMode({ keys: new SharedKeys([key]), forwardedJwt: null, groups: null }),
+          ]);
   }
 
-  admit({ authorization, token }: Credentials): AdmittedBy {
-    if (this.#digest === null) return 'open';
-    const sent = token || bearer.exec(authorization ?? '')?.[1];
-    if (!sent) {
-      throw new UnauthenticatedError(
-        'The request brings no key.',
-        'Send "Authorization: Bearer <key>" with the value of TERMINALS_API_KEY; in Open WebUI, set auth type Bearer and that key on the connection.',
-      );
-    }
-    // Digests have one length, so that the comparison tells nothing about the key's.
-    if (!timingSafeEqual(digest(sent), this.#digest)) {
-      throw new UnauthenticatedError(
-        'The key is not the one this server expects.',
-        'Compare the key of the connection in Open WebUI with TERMINALS_API_KEY.',
-      );
-    }
-    return 'shared-key';
+  admit(credentials: Credentials): AdmittedBy | Promise<AdmittedBy> {
+    return this.#authenticator.admit(credentials);
   }
 
-  identify(credentials: Credentials): Identity {
-    const admittedBy = this.admit(credentials);
-    return { user: namedUser(credentials.userId), groups: null, admittedBy };
+  identify(credentials: Credentials): Identity | Promise<Identity> {
+    return this.#authenticator.identify(credentials);
   }
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
-}
-
-/**
- * The user named by X-User-Id.
- * @throws UserMissingError, BadRequestError for an id that no user has
- */
-export function namedUser(userId: string | undefined): UserId {
-  if (userId === undefined || userId.trim() === '') throw new UserMissingError();
-  if (userId.length > longestUserId) {
-    throw new BadRequestError(
-      `X-User-Id has ${userId.length} characters.`,
-      `At most ${longestUserId} are taken.`,
-    );
-  }
-  return userId as UserId;
 }

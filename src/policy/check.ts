@@ -41,13 +41,15 @@ export function isImageReference(text: string): boolean {
 }
 
 /** Variables that have a field of their own, or that Terminals itself sets. */
-const reservedEnv: Readonly<Record<string, string>> = {
-  OPEN_TERMINAL_API_KEY: 'leave it out: every terminal gets a key of its own',
-  OPEN_TERMINAL_API_KEY_FILE: 'leave it out: every terminal gets a key of its own',
-  OPEN_TERMINAL_PACKAGES: 'use spec.packages',
-  OPEN_TERMINAL_PIP_PACKAGES: 'use spec.pipPackages',
-  OPEN_TERMINAL_ALLOWED_DOMAINS: 'use spec.egress.allowedDomains',
-};
+const reservedEnv: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    OPEN_TERMINAL_API_KEY: 'leave it out: every terminal gets a key of its own',
+    OPEN_TERMINAL_API_KEY_FILE: 'leave it out: every terminal gets a key of its own',
+    OPEN_TERMINAL_PACKAGES: 'use spec.packages',
+    OPEN_TERMINAL_PIP_PACKAGES: 'use spec.pipPackages',
+    OPEN_TERMINAL_ALLOWED_DOMAINS: 'use spec.egress.allowedDomains',
+  }),
+);
 
 /** Checks the meaning of a policy document. */
 export function checkMeaning({ spec }: PolicyDocument, bounds: PolicyBounds): CheckedSpec {
@@ -205,18 +207,19 @@ function checkSize({ persistence }: PolicySpec): Finding[] {
 }
 
 function checkDuplicates(spec: PolicySpec): Finding[] {
-  return (['packages', 'pipPackages'] as const).flatMap((field) =>
-    spec[field].flatMap((name, index) =>
-      spec[field].indexOf(name) < index
-        ? [warning([field, index], `"${name}" is listed twice`, 'keep one of the two')]
-        : [],
-    ),
-  );
+  return (['packages', 'pipPackages'] as const).flatMap((field) => {
+    const seen = new Set<string>();
+    return spec[field].flatMap((name, index) => {
+      const twice = seen.has(name);
+      seen.add(name);
+      return twice ? [warning([field, index], `"${name}" is listed twice`, 'keep one of the two')] : [];
+    });
+  });
 }
 
 function checkEnv({ env }: PolicySpec): Finding[] {
   return Object.keys(env).flatMap((name) => {
-    const instead = reservedEnv[name];
+    const instead = reservedEnv.get(name);
     return instead === undefined
       ? []
       : [{ ...error(['env', name], `${name} can't be set here`, instead), atName: true }];
@@ -224,11 +227,12 @@ function checkEnv({ env }: PolicySpec): Finding[] {
 }
 
 function checkMounts({ mounts }: PolicySpec): Finding[] {
+  const plain = mounts.map(({ target }) => plainPath(target));
   return mounts.flatMap(({ target }, index) => {
     const path = ['mounts', index, 'target'];
     const wrong = mountTargetProblem(target);
     if (wrong) return [error(path, wrong, 'write a path such as /mnt/datasets')];
-    const twice = mounts.findIndex((other) => other.target === target) < index;
+    const twice = plain.indexOf(plainPath(target)) < index;
     return twice ? [error(path, `"${target}" is mounted twice`, 'give each mount a target of its own')] : [];
   });
 }
@@ -236,7 +240,7 @@ function checkMounts({ mounts }: PolicySpec): Finding[] {
 /** Why nothing may be mounted at this path of a terminal; null where it may. */
 export function mountTargetProblem(target: string): string | null {
   if (target.split('/').some((part) => part === '..' || part === '.')) return `"${target}" has . or .. in it`;
-  const plain = `/${target.split('/').filter(Boolean).join('/')}`;
+  const plain = plainPath(target);
   if (plain === '/') return "the root directory can't be a mount";
   if (
     plain === homeDirectory ||
@@ -246,4 +250,12 @@ export function mountTargetProblem(target: string): string | null {
     return `"${target}" would hide the home, ${homeDirectory}`;
   }
   return null;
+}
+
+/** Without doubled or trailing slashes, so that equal paths are equal text. */
+export function plainPath(path: string): string {
+  return `/${path
+    .split('/')
+    .filter((part) => part !== '' && part !== '.')
+    .join('/')}`;
 }

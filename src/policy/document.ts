@@ -12,6 +12,7 @@ import {
   type Document as YamlDocument,
 } from 'yaml';
 import type { Place, Problem } from './policy.ts';
+import { holdsItself, repeatedKeys } from './yaml-hazards.ts';
 
 /** More than any policy needs; a larger file is a mistake. */
 export const largestFileBytes = 1024 * 1024;
@@ -39,7 +40,8 @@ export function parseFile(file: string, text: string): ParsedFile {
     version: '1.2',
     lineCounter: lines,
     prettyErrors: false,
-    uniqueKeys: true,
+    // Looked for by `repeatedKeys`.
+    uniqueKeys: false,
     stringKeys: true,
     merge: true,
   });
@@ -48,11 +50,10 @@ export function parseFile(file: string, text: string): ParsedFile {
   const documents: ParsedDocument[] = [];
   const problems: Problem[] = [];
   for (const document of parsed) {
-    const wrong = [...document.errors, ...document.warnings].map((error) =>
-      problem(at(file, lines, error.pos[0]), error.message, yamlHint(error.code)),
-    );
-    problems.push(...wrong);
-    if (document.errors.length > 0 || document.contents === null) continue;
+    for (const { pos, message, code } of [...document.errors, ...document.warnings]) {
+      problems.push(problem(at(file, lines, pos[0]), message, yamlHint(code)));
+    }
+    if (document.errors.length + document.warnings.length > 0 || document.contents === null) continue;
     const content = resolve(file, lines, document, problems);
     if (content !== undefined && content !== null) {
       documents.push({
@@ -92,7 +93,14 @@ function resolve(
   problems: Problem[],
 ): unknown {
   try {
-    return document.toJS({ maxAliasCount });
+    const repeated = repeatedKeys(document);
+    for (const offset of repeated) {
+      problems.push(problem(at(file, lines, offset), 'this key is in its map twice', 'keep one of the two'));
+    }
+    if (repeated.length > 0) return undefined;
+    const content = document.toJS({ maxAliasCount });
+    if (holdsItself(content)) throw new Error('an alias stands inside of what it names');
+    return content;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     problems.push(
@@ -104,8 +112,6 @@ function resolve(
 
 function yamlHint(code: string): string {
   switch (code) {
-    case 'DUPLICATE_KEY':
-      return 'keep one of the two';
     case 'TAB_AS_INDENT':
       return 'indent with spaces';
     case 'BAD_INDENT':

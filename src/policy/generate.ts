@@ -35,10 +35,14 @@ function filledIn(value: unknown): unknown {
 }
 
 /** The text of policy-spec.ts. */
-export async function generate(): Promise<string> {
-  const schema = filledIn(policySchema.$defs.spec);
-  const text = await compile(schema as JSONSchema, 'PolicySpec', {
-    bannerComment: banner,
+export function generate(): Promise<string> {
+  return specType(policySchema.$defs.spec, 'PolicySpec', banner);
+}
+
+/** The TypeScript type of what the schema describes once its defaults are filled in. */
+export async function specType(schema: Node, name: string, bannerComment: string): Promise<string> {
+  const text = await compile(filledIn(schema) as JSONSchema, name, {
+    bannerComment,
     additionalProperties: false,
     style: { singleQuote: true, printWidth: 110 },
   });

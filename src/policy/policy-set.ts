@@ -25,6 +25,10 @@ export interface PolicyRules extends PolicyBounds {
   readonly builtin: Policy;
 }
 
+/** Of a document; a large file that is no policy at all would have thousands. */
+const mostProblems = 100;
+const rank = { error: 0, warning: 1 } as const;
+
 /** What a file says: its good policies, the names of its broken ones, and whether some of its text could not be read. */
 interface FileReading {
   readonly path: string;
@@ -145,13 +149,11 @@ function readDocument(
 ): { policy: Policy | null; problems: readonly Problem[] } {
   const structure = checkStructure(document.content, rules.defaults);
   if (!structure.ok) {
-    const problems = structure.errors.map(({ path, atName, message, hint }) =>
-      placed(document.place(path, atName), 'error', path, message, hint),
-    );
-    return { policy: null, problems };
+    const errors = structure.errors.map((error): Finding => ({ severity: 'error', ...error }));
+    return { policy: null, problems: placedFindings(document, errors) };
   }
   const { spec, findings } = checkMeaning(structure.document, rules);
-  const problems = findings.map((finding) => placedFinding(document, finding));
+  const problems = placedFindings(document, findings);
   if (findings.some(({ severity }) => severity === 'error')) return { policy: null, problems };
   const id = structure.document.metadata.name as PolicyId;
   return { policy: { id, spec, declaredAt: document.place([]) }, problems };
@@ -164,11 +166,18 @@ function declaredName(content: unknown): string | null {
   return typeof metadata.name === 'string' ? metadata.name : null;
 }
 
-function placedFinding(
-  document: ParsedDocument,
-  { severity, path, atName, message, hint }: Finding,
-): Problem {
-  return placed(document.place(path, atName), severity, path, message, hint);
+/** Errors come before warnings where there are more than anybody reads. */
+function placedFindings(document: ParsedDocument, findings: readonly Finding[]): readonly Problem[] {
+  const sorted = findings.toSorted((a, b) => rank[a.severity] - rank[b.severity]);
+  const said = sorted
+    .slice(0, mostProblems)
+    .map(({ severity, path, atName, message, hint }) =>
+      placed(document.place(path, atName), severity, path, message, hint),
+    );
+  const more = sorted.at(mostProblems);
+  if (more === undefined) return said;
+  const message = `there are ${sorted.length - mostProblems} problems more in this document`;
+  return [...said, placed(document.place([]), more.severity, [], message, 'mend those that are said first')];
 }
 
 function placed(

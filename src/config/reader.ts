@@ -4,9 +4,9 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { closest } from './closest.ts';
-import { InvalidValue } from './config-values.ts';
-import { type Variable, type VariableName, variables } from './config-variables.ts';
+import { closest } from '../closest.ts';
+import { InvalidValue } from './values.ts';
+import { type Variable, type VariableName, variables } from './variables.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -40,6 +40,8 @@ interface Found {
 }
 
 const prefix = 'TERMINALS_';
+/** Of the tests and tools beside the program, which read the same environment. */
+const testPrefix = 'TERMINALS_TEST_';
 const longestShown = 120;
 const largestSecretFile = 64 * 1024;
 /** What Kubernetes sets in every pod beside a Service whose name starts with `terminals`. */
@@ -89,7 +91,8 @@ export class EnvironmentReader {
       ...(secret ? [`${name}_FILE`] : []),
     ]);
     for (const [name, value = ''] of Object.entries(this.#env)) {
-      if (!name.startsWith(prefix) || known.includes(name) || isServiceLink(name, value)) continue;
+      if (!name.startsWith(prefix) || name.startsWith(testPrefix)) continue;
+      if (known.includes(name) || isServiceLink(name, value)) continue;
       const near = closestName(name, known);
       this.warnings.push(`${name} is not a known variable.${near === null ? '' : ` Did you mean ${near}?`}`);
     }

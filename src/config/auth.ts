@@ -5,8 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
 import { inspect } from 'node:util';
-import type { EnvironmentReader, Setting } from './config-reader.ts';
-import type { AuthMode } from './config-values.ts';
+import type { EnvironmentReader, Setting } from './reader.ts';
+import type { AuthMode } from './values.ts';
 
 /** Text that shows itself to nobody who does not ask for it. */
 export class Secret {

@@ -5,9 +5,9 @@
  * @module
  */
 import { isIP } from 'node:net';
-import { closest } from './closest.ts';
-import { mountTargetProblem } from './policy/check.ts';
-import type { Mount } from './terminal/terminal.ts';
+import { closest } from '../closest.ts';
+import { isImageReference, mountTargetProblem, plainPath } from '../policy/check.ts';
+import type { Mount } from '../terminal/terminal.ts';
 
 /** One thing wrong with a value, and what to write instead. Neither quotes the value. */
 export interface Fault {
@@ -75,12 +75,8 @@ export function parseKey(text: string): string {
   return text;
 }
 
-/** `[registry[:port]/]path[:tag][@digest]` */
-const imageForm =
-  /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::\d+)?\/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::\w[\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/;
-
 export function parseImage(text: string): string {
-  if (imageForm.test(text)) return text;
+  if (isImageReference(text)) return text;
   throw invalid('not an image reference.', 'Write registry/name:tag or registry/name@sha256:…');
 }
 
@@ -226,12 +222,4 @@ function isAbsolute(path: unknown): path is string {
     !path.includes('\0') &&
     !path.split('/').includes('..')
   );
-}
-
-/** Without doubled or trailing slashes, so that equal paths are equal text. */
-function plainPath(path: string): string {
-  return `/${path
-    .split('/')
-    .filter((part) => part !== '' && part !== '.')
-    .join('/')}`;
 }

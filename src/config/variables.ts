@@ -1,0 +1,116 @@
+/**
+ * Every variable of the environment that Terminals reads: name, default, meaning. README's table is made from this one.
+ * @module
+ */
+
+export interface Variable {
+  readonly name: string;
+  /** Older or longer names of the same thing. */
+  readonly aliases?: readonly string[];
+  /** As it would be written in the environment; '' stands for "not set". */
+  readonly default: string;
+  readonly meaning: string;
+  /** A secret is also read from the file that `<name>_FILE` names, and its value is never shown. */
+  readonly secret?: true;
+}
+
+export const variables = [
+  {
+    name: 'TERMINALS_BACKEND',
+    default: 'docker',
+    meaning:
+      'what runs the terminals: `docker`, `process` (for trying out), or `auto` (Docker where an engine answers, else `process`)',
+  },
+  {
+    name: 'TERMINALS_API_KEY',
+    default: '',
+    secret: true,
+    meaning: 'shared secret that Open WebUI sends as bearer',
+  },
+  {
+    name: 'TERMINALS_AUTH',
+    default: 'key',
+    meaning:
+      '`key`, or `open`: everybody who reaches the port is admitted (beyond loopback only if this says so)',
+  },
+  {
+    name: 'TERMINALS_IMAGE',
+    default: 'ghcr.io/open-webui/open-terminal:latest',
+    meaning: 'image of policies that name none',
+  },
+  { name: 'TERMINALS_PORT', default: '3000', meaning: 'port it listens on; 0: any free one' },
+  { name: 'TERMINALS_HOST', default: '0.0.0.0', meaning: 'address it listens on' },
+  {
+    name: 'TERMINALS_NETWORK',
+    aliases: ['TERMINALS_DOCKER_NETWORK'],
+    default: '',
+    meaning:
+      "Docker network(s) of the terminals, comma-separated; empty: an own one in which terminals can't reach each other",
+  },
+  {
+    name: 'TERMINALS_DOCKER_HOST',
+    default: '127.0.0.1',
+    meaning:
+      'address of the published ports where no network is set; ports are published on that address only',
+  },
+  {
+    name: 'TERMINALS_DATA_DIR',
+    aliases: ['TERMINALS_DOCKER_DATA_DIR'],
+    default: 'data/terminals',
+    meaning: "directory of the users' homes",
+  },
+  {
+    name: 'TERMINALS_IDLE_TIMEOUT_MINUTES',
+    default: '0',
+    meaning: 'idle timeout of the built-in policy, and where set of every policy that names none; 0: never',
+  },
+  {
+    name: 'TERMINALS_MAX_CPU',
+    default: '',
+    meaning:
+      "upper bound of a policy's CPU limit: above it `validate` fails, and a running policy is clamped",
+  },
+  { name: 'TERMINALS_MAX_MEMORY', default: '', meaning: "upper bound of a policy's memory limit, likewise" },
+  {
+    name: 'TERMINALS_POLICIES_DIR',
+    default: 'policies, if it is there',
+    meaning: 'watched directory of policies',
+  },
+  {
+    name: 'TERMINALS_ALLOWED_IMAGES',
+    default: '',
+    meaning: 'patterns (`*`) of the images that policies may name, comma-separated; empty: all',
+  },
+  {
+    name: 'TERMINALS_DOCKER_MOUNTS',
+    default: '',
+    meaning: 'JSON `[{"source", "target", "readOnly"}]`, mounted into every container',
+  },
+  {
+    name: 'TERMINALS_OPEN_WEBUI_URL',
+    default: '',
+    meaning: 'for tokens of Open WebUI; not in this version yet, and refused until then',
+  },
+  {
+    name: 'TERMINALS_LOG_LEVEL',
+    default: 'info',
+    meaning:
+      '`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`; JSON lines unless on a terminal',
+  },
+] as const satisfies readonly Variable[];
+
+export type VariableName = (typeof variables)[number]['name'];
+
+/** The table of variables in Markdown, as it stands in README.md. */
+export function variablesTable(): string {
+  const rows = variables.map((variable: Variable) => {
+    const names = [
+      variable.name,
+      ...(variable.secret ? [`${variable.name}_FILE`] : []),
+      ...(variable.aliases ?? []),
+    ];
+    const value = variable.default === '' ? '(empty)' : variable.default;
+    return `| ${names.map((name) => `\`${name}\``).join(', ')} | ${value} | ${variable.meaning} |`;
+  });
+  return ['| variable | default | meaning |', '|---|---|---|', ...rows].join('\n');
+}

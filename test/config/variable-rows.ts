@@ -1,0 +1,177 @@
+/** For every variable: its default, and texts that it takes or refuses. */
+import path from 'node:path';
+import type { Config, VariableName } from '../../src/config.ts';
+import { authOf, key, mount, root, write } from './fixtures.ts';
+
+interface Row {
+  readonly field: (config: Config) => unknown;
+  readonly whenUnset: unknown;
+  readonly good: readonly (readonly [text: string, value: unknown])[];
+  readonly bad: readonly string[];
+}
+
+export const rows: Readonly<Record<VariableName, Row>> = {
+  TERMINALS_BACKEND: {
+    field: ({ backend }) => backend,
+    whenUnset: 'docker',
+    good: [
+      ['process', 'process'],
+      ['auto', 'auto'],
+      ['docker', 'docker'],
+    ],
+    bad: ['Docker', 'kubernetes', 'kubernetes-operator'],
+  },
+  TERMINALS_API_KEY: {
+    field: authOf,
+    whenUnset: key,
+    good: [['a!b~', 'a!b~']],
+    bad: ['two words', 'schlüssel', 'a\nb', ' \t '],
+  },
+  TERMINALS_AUTH: { field: authOf, whenUnset: key, good: [['key', key]], bad: ['none', 'Open', 'open'] },
+  TERMINALS_IMAGE: {
+    field: ({ image }) => image,
+    whenUnset: 'ghcr.io/open-webui/open-terminal:latest',
+    good: [
+      ['alpine', 'alpine'],
+      ['registry.example.org:5000/a/b_c:1.2-x', 'registry.example.org:5000/a/b_c:1.2-x'],
+      [`a/b@sha256:${'0'.repeat(64)}`, `a/b@sha256:${'0'.repeat(64)}`],
+    ],
+    bad: ['two words', 'Upper/Case', 'a:', 'https://example.org/a', 'a@sha256:12'],
+  },
+  TERMINALS_PORT: {
+    field: ({ port }) => port,
+    whenUnset: 3000,
+    good: [
+      ['0', 0],
+      ['65535', 65_535],
+    ],
+    bad: ['65536', '-1', '3000.5', '0x50', '1e3', 'http', '3000/tcp', '+80'],
+  },
+  TERMINALS_HOST: {
+    field: ({ host }) => host,
+    whenUnset: '0.0.0.0',
+    good: [
+      ['::1', '::1'],
+      ['localhost', 'localhost'],
+      ['terminals.example.org', 'terminals.example.org'],
+    ],
+    bad: ['[::1]', 'http://localhost', 'localhost:3000', '127.1', '256.1.1.1', '*', 'a b', '-a', '0'],
+  },
+  TERMINALS_NETWORK: {
+    field: ({ networks }) => networks,
+    whenUnset: [],
+    good: [
+      ['a', ['a']],
+      ['a, b_2,a,', ['a', 'b_2']],
+    ],
+    bad: ['a b', 'host', 'a,none', 'container:x'],
+  },
+  TERMINALS_DOCKER_HOST: {
+    field: ({ publishHost }) => publishHost,
+    whenUnset: '127.0.0.1',
+    good: [
+      ['10.0.0.2', '10.0.0.2'],
+      ['::1', '::1'],
+    ],
+    bad: ['unix:///var/run/docker.sock', 'tcp://10.0.0.2:2375', 'localhost'],
+  },
+  TERMINALS_DATA_DIR: {
+    field: ({ dataDir }) => dataDir,
+    whenUnset: path.join(root, 'data/terminals'),
+    good: [
+      ['/srv/homes/', '/srv/homes'],
+      ['homes', path.join(root, 'homes')],
+    ],
+    bad: [write('a-file', 'x')],
+  },
+  TERMINALS_IDLE_TIMEOUT_MINUTES: {
+    field: ({ idleTimeoutMinutes }) => idleTimeoutMinutes,
+    whenUnset: 0,
+    good: [
+      ['30', 30],
+      ['0.5', 0.5],
+    ],
+    bad: ['-1', '30m', '1e3', 'Infinity', '525601', 'never', '.5'],
+  },
+  TERMINALS_MAX_CPU: {
+    field: ({ maxCpuMillis }) => maxCpuMillis,
+    whenUnset: null,
+    good: [
+      ['1.5', 1500],
+      ['500m', 500],
+    ],
+    bad: ['0', '-1', 'two', '1 core'],
+  },
+  TERMINALS_MAX_MEMORY: {
+    field: ({ maxMemoryBytes }) => maxMemoryBytes,
+    whenUnset: null,
+    good: [
+      ['1Gi', 2 ** 30],
+      ['500M', 500_000_000],
+    ],
+    bad: ['0', '1GB', 'much', '-1Gi'],
+  },
+  TERMINALS_POLICIES_DIR: {
+    field: ({ policiesDir }) => policiesDir,
+    whenUnset: null,
+    good: [
+      [root, root],
+      ['.', root],
+    ],
+    bad: [write('policy.yaml', 'x')],
+  },
+  TERMINALS_ALLOWED_IMAGES: {
+    field: ({ allowedImages }) => allowedImages,
+    whenUnset: [],
+    good: [['ghcr.io/*, a:*', ['ghcr.io/*', 'a:*']]],
+    bad: ['a b', 'ghcr.io/*;b', '^a$'],
+  },
+  TERMINALS_DOCKER_MOUNTS: {
+    field: ({ mounts }) => mounts,
+    whenUnset: [],
+    good: [
+      ['[]', []],
+      [JSON.stringify([mount]), [{ ...mount, readOnly: true }]],
+      [
+        JSON.stringify([{ source: '/srv//a/', target: '/mnt/a/', readOnly: false }]),
+        [{ source: '/srv/a', target: '/mnt/a', readOnly: false }],
+      ],
+    ],
+    bad: [
+      '/srv:/mnt',
+      '{}',
+      'null',
+      '[1]',
+      '[[]]',
+      ...[
+        { source: '/srv' },
+        { target: '/mnt' },
+        { ...mount, source: 'srv' },
+        { ...mount, source: '/srv/../etc' },
+        { ...mount, source: '/srv\0' },
+        { ...mount, target: 'mnt' },
+        { ...mount, target: '/' },
+        { ...mount, target: '/home' },
+        { ...mount, target: '/home/user' },
+        { ...mount, target: '/home//user/' },
+        { ...mount, target: '/home/user/x' },
+        { ...mount, target: '/mnt/../home/user' },
+        { ...mount, readOnly: 'yes' },
+        { ...mount, readonly: false },
+      ].map((one) => JSON.stringify([one])),
+      JSON.stringify([mount, { source: '/srv/other', target: '/mnt/data/' }]),
+    ],
+  },
+  TERMINALS_OPEN_WEBUI_URL: {
+    field: () => undefined,
+    whenUnset: undefined,
+    good: [],
+    bad: ['http://localhost:8080'],
+  },
+  TERMINALS_LOG_LEVEL: {
+    field: ({ logLevel }) => logLevel,
+    whenUnset: 'info',
+    good: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map((level) => [level, level]),
+    bad: ['INFO', 'warning', '30'],
+  },
+};
