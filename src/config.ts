@@ -4,7 +4,7 @@
  */
 import { statSync } from 'node:fs';
 import path from 'node:path';
-import { type Auth, checkAuth } from './config/auth.ts';
+import { type Auth, checkAuth, Secret } from './config/auth.ts';
 import {
   type ConfigProblem,
   type Environment,
@@ -12,6 +12,7 @@ import {
   reason,
   type Setting,
 } from './config/reader.ts';
+import { readTokens, type Tokens } from './config/tokens.ts';
 import * as read from './config/values.ts';
 import { type VariableName, variables } from './config/variables.ts';
 import { matches } from './policy/check.ts';
@@ -20,12 +21,21 @@ import type { Mount } from './terminal/terminal.ts';
 
 export { type Auth, isLoopback, Secret } from './config/auth.ts';
 export { type ConfigProblem, formatProblem } from './config/reader.ts';
+export type { Tokens } from './config/tokens.ts';
 export type { Backend, LogLevel } from './config/values.ts';
 export { type VariableName, variables, variablesTable } from './config/variables.ts';
 
 export interface Config {
   readonly backend: read.Backend;
   readonly auth: Auth;
+  readonly tokens: Tokens;
+  readonly unknownGroups: 'allow' | 'deny';
+  /** Of the admin API; none: the shared keys. */
+  readonly adminKeys: readonly Secret[];
+  readonly adminGroup: string | null;
+  readonly policyWrites: boolean;
+  /** A file's absolute path; null: no audit log. */
+  readonly auditLog: { readonly file: string } | 'stdout' | null;
   readonly image: string;
   readonly imageIsSet: boolean;
   readonly host: string;
@@ -75,7 +85,7 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
     reader.read(name, (dev ? devDefaults[name] : undefined) ?? defaultText(name), parse);
 
   const backend = setting('TERMINALS_BACKEND', read.parseBackend);
-  const key = setting('TERMINALS_API_KEY', read.parseKey);
+  const keys = setting('TERMINALS_API_KEY', read.parseKeyList);
   const mode = setting('TERMINALS_AUTH', read.parseAuthMode);
   const image = setting('TERMINALS_IMAGE', read.parseImage);
   const port = setting('TERMINALS_PORT', read.parsePort);
@@ -95,10 +105,18 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
     read.list(text).map(read.parseImagePattern),
   );
   const mounts = setting('TERMINALS_DOCKER_MOUNTS', read.parseMounts);
-  setting('TERMINALS_OPEN_WEBUI_URL', read.parseOpenWebUiUrl);
+  const tokens = readTokens(reader, setting);
+  const unknownGroups = setting('TERMINALS_UNKNOWN_GROUPS', (text) =>
+    read.oneOf(['allow', 'deny'] as const, text),
+  );
+  const adminKeys = setting('TERMINALS_ADMIN_KEY', read.parseKeyList);
+  const adminGroup = setting('TERMINALS_ADMIN_GROUP', (text) => (text === '' ? null : text));
+  const policyWrites = setting('TERMINALS_POLICY_WRITES', read.parseBoolean);
+  const auditLog = setting('TERMINALS_AUDIT_LOG', (text) => parseAuditLog(text, cwd));
   const logLevel = setting('TERMINALS_LOG_LEVEL', (text) => read.oneOf(read.logLevels, text));
 
-  const auth = checkAuth(reader, { key, mode, host, dev });
+  const takesTokens = tokens.openWebUi !== null || tokens.oidc !== null;
+  const auth = checkAuth(reader, { keys, mode, host, tokens: takesTokens, dev });
   checkDirectory(reader, 'TERMINALS_DATA_DIR', dataDir);
   const watched = checkPoliciesDir(reader, policiesDir, dev);
   if (!image.faulty && !allowedImages.faulty) warnOfOwnImage(reader, image.value, allowedImages.value);
@@ -107,6 +125,12 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
   const config: Config = {
     backend: backend.value,
     auth,
+    tokens,
+    unknownGroups: unknownGroups.value,
+    adminKeys: adminKeys.value.map((key) => new Secret(key)),
+    adminGroup: adminGroup.value,
+    policyWrites: policyWrites.value,
+    auditLog: auditLog.value,
     image: image.value,
     imageIsSet: image.isSet,
     host: host.value,
@@ -124,6 +148,11 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
     logLevel: logLevel.value,
   };
   return { ok: true, config: freeze(config), warnings: reader.warnings };
+}
+
+function parseAuditLog(text: string, cwd: string): Config['auditLog'] {
+  if (text === '') return null;
+  return text === 'stdout' ? text : { file: path.resolve(cwd, text) };
 }
 
 /** The table words the default of the policies directory for readers. */

@@ -7,9 +7,10 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { healthRoutes } from './admin/health.ts';
 import { policyRoutes } from './admin/policies.ts';
+import { Audit, auditDestination } from './audit.ts';
 import type { Backend } from './backend/backend.ts';
 import type { Config } from './config.ts';
-import { SharedKeyAuthenticator } from './identity/shared-key.ts';
+import { configuredAuthenticator, configuredKeys } from './identity/configured.ts';
 import { builtinPolicy } from './policy/builtin.ts';
 import { DirectorySource } from './policy/directory.ts';
 import type { PolicySource } from './policy/policy.ts';
@@ -19,6 +20,7 @@ import { Discovery } from './proxy/discovery.ts';
 import { Gateway } from './proxy/gateway.ts';
 import { Router } from './proxy/route.ts';
 import { createServer } from './proxy/server.ts';
+import { Sessions } from './proxy/sessions.ts';
 import { terminalSockets } from './proxy/terminal-sockets.ts';
 import { Upstreams } from './proxy/upstreams.ts';
 import type { WebSocketProxy } from './proxy/websocket/websocket-proxy.ts';
@@ -69,9 +71,11 @@ export class Program {
   constructor(options: ProgramOptions) {
     const { config, backend, log } = options;
     this.#options = options;
-    const authenticator = new SharedKeyAuthenticator(
-      config.auth.mode === 'key' ? config.auth.key.reveal() : null,
-    );
+    const { signal } = this.#stopping;
+    const identifying = { tokens: config.tokens, log, signal };
+    const keys = configuredKeys(config.auth, identifying);
+    const authenticator = configuredAuthenticator(config.auth, keys, identifying);
+    const audit = new Audit(auditDestination(config));
     const templates = new Templates(backend.platform);
     const policies = new PolicyStore({
       source: policySource(config, options.cwd),
@@ -79,15 +83,24 @@ export class Program {
       log,
     });
     const activity = new ActivityStore(config.dataDir, log);
-    const reconciler = new Reconciler({ backend, policies, templates, activity, log });
-    const router = new Router(authenticator, policies);
+    const reconciler = new Reconciler({
+      backend,
+      policies,
+      templates,
+      activity,
+      log,
+      acted: (act, terminal, reason) => audit.acted(act, terminal, reason),
+    });
+    policies.onChange((next, previous) => audit.policiesChanged(next, previous));
+    const router = new Router({ authenticator, policies, unknownGroups: config.unknownGroups });
+    const sessions = new Sessions();
 
     this.policies = policies;
     this.reconciler = reconciler;
     this.#discovery = new Discovery({ backend, policies, templates, log });
-    this.#sockets = terminalSockets({ authenticator, router, reconciler, log });
+    this.#sockets = terminalSockets({ authenticator, router, reconciler, sessions, audit, log });
     this.#app = createServer({
-      gateway: new Gateway({ router, reconciler, upstreams: this.#upstreams, log }),
+      gateway: new Gateway({ router, reconciler, upstreams: this.#upstreams, sessions, audit, log }),
       discovery: this.#discovery,
       authenticator,
       policies,

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Authenticator } from '../identity/identity.ts';
 import type { PolicySet } from '../policy/policy.ts';
-import { credentialsOf } from '../proxy/gateway.ts';
+import { credentialsOf } from '../proxy/credentials.ts';
 
 export interface PolicyRoutesOptions {
   readonly authenticator: Authenticator;

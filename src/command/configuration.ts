@@ -60,3 +60,19 @@ export function readConfig(values: OptionValues, io: Io, dev: boolean): Config {
   for (const warning of loaded.warnings) io.err(`warning: ${warning}\n`);
   return loaded.config;
 }
+
+/** Who is let in matters to none of the commands that do not listen; nothing is said about it, nor asked for. */
+const notListening = {
+  TERMINALS_HOST: '127.0.0.1',
+  TERMINALS_AUTH: undefined,
+  TERMINALS_API_KEY: 'not-used',
+  TERMINALS_API_KEY_FILE: undefined,
+};
+
+/**
+ * The configuration for commands that look at terminals and policies, or act on them.
+ * @throws UsageError with every problem, a line each
+ */
+export function readStateConfig(values: OptionValues, io: Io): Config {
+  return readConfig(values, { ...io, env: { ...io.env, ...notListening } }, false);
+}

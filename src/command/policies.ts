@@ -3,7 +3,7 @@ import { buildPolicySet } from '../policy/policy-set.ts';
 import { problemText } from '../policy/store.ts';
 import { policyRules, policySource } from '../program.ts';
 import type { Command } from './command.ts';
-import { readConfig, stateHelp, stateOptions } from './configuration.ts';
+import { readStateConfig, stateHelp, stateOptions } from './configuration.ts';
 import { renderTable, titles } from './table.ts';
 
 export const policies: Command = {
@@ -20,7 +20,7 @@ Exit codes: 0 done, 1 a policy has errors, 2 the call's words are off.
 `,
   options: { json: { type: 'boolean' }, ...stateOptions },
   async run(values, _positionals, io) {
-    const config = readConfig(values, { ...io, env: { ...io.env, TERMINALS_HOST: '127.0.0.1' } }, false);
+    const config = readStateConfig(values, io);
     const set = buildPolicySet(await policySource(config, io.cwd).read(), null, policyRules(config));
     const all = [...set.policies.values()];
     if (values.json)

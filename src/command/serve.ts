@@ -54,7 +54,7 @@ async function install(backend: Backend, io: Io): Promise<void> {
 function welcome(url: string, config: Config, backend: Backend, { policies }: Program): string {
   const names = [...policies.current.policies.keys()].join(', ');
   const { auth } = config;
-  const key = auth.mode === 'key' ? auth.key.reveal() : null;
+  const key = auth.mode === 'key' ? (auth.keys[0]?.reveal() ?? '<token>') : null;
   const made =
     auth.mode === 'key' && auth.made ? ' (made for this run; set TERMINALS_API_KEY to keep one)' : '';
   const header = key === null ? '' : ` -H 'Authorization: Bearer ${key}'`;

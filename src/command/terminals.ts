@@ -7,7 +7,7 @@ import { createLogger } from '../log.ts';
 import { discoveryUser } from '../terminal/names.ts';
 import type { Actual } from '../terminal/terminal.ts';
 import { type Io, type OptionValues, UsageError } from './command.ts';
-import { readConfig } from './configuration.ts';
+import { readStateConfig } from './configuration.ts';
 
 export const selectionOptions = {
   user: { type: 'string' },
@@ -29,8 +29,7 @@ export async function withBackend<T>(
   io: Io,
   use: (backend: Backend, config: Config) => Promise<T>,
 ): Promise<T> {
-  // Neither listening nor the key matters here.
-  const config = readConfig(values, { ...io, env: { ...io.env, TERMINALS_HOST: '127.0.0.1' } }, false);
+  const config = readStateConfig(values, io);
   const log = await createLogger({ level: 'silent', pretty: false });
   const backend = await chooseBackend(config, io.env, log);
   try {

@@ -34,12 +34,15 @@ export class Secret {
   }
 }
 
-/** Who is let in: callers with the key, or everybody. */
+/** Who is let in: callers with a key or a token, or everybody. */
 export type Auth = KeyAuth | OpenAuth;
 
 export interface KeyAuth {
   readonly mode: 'key';
-  readonly key: Secret;
+  /** The shared keys; none where only tokens are taken. */
+  readonly keys: readonly Secret[];
+  /** Where the keys are read from again when it changes; null: they were not in a file. */
+  readonly keyFile: string | null;
   /** Made at this start, because none was set. */
   readonly made: boolean;
 }
@@ -63,18 +66,24 @@ export function isLoopback(host: string): boolean {
 }
 
 interface AuthSettings {
-  readonly key: Setting<string>;
+  readonly keys: Setting<readonly string[]>;
   readonly mode: Setting<AuthMode>;
   readonly host: Setting<string>;
+  /** Whether tokens are taken, so that no key is needed. */
+  readonly tokens: boolean;
   readonly dev: boolean;
 }
 
-/** Open without a word is for loopback only; what others can reach needs a key, or TERMINALS_AUTH=open. */
-export function checkAuth(reader: EnvironmentReader, { key, mode, host, dev }: AuthSettings): Auth {
-  if (key.faulty || mode.faulty) return open;
-  if (mode.value === 'open') return checkOpen(reader, key, host);
-  if (key.value !== '') return { mode: 'key', key: new Secret(key.value), made: false };
-  if (dev) return { mode: 'key', key: new Secret(randomBytes(24).toString('base64url')), made: true };
+/** Open without a word is for loopback only; what others can reach needs a key or tokens, or TERMINALS_AUTH=open. */
+export function checkAuth(reader: EnvironmentReader, settings: AuthSettings): Auth {
+  const { keys, mode, host, tokens, dev } = settings;
+  if (keys.faulty || mode.faulty) return open;
+  if (mode.value === 'open') return checkOpen(reader, settings);
+  if (keys.value.length > 0 || tokens) {
+    const keyFile = reader.fileOf('TERMINALS_API_KEY');
+    return { mode: 'key', keys: keys.value.map((key) => new Secret(key)), keyFile, made: false };
+  }
+  if (dev) return { mode: 'key', keys: [newKey()], keyFile: null, made: true };
   if (mode.isSet) {
     const message = 'TERMINALS_AUTH=key asks for a key, and none is set.';
     reader.report({ variable: 'TERMINALS_API_KEY', value: null, message, hint: 'Set one.' });
@@ -91,12 +100,17 @@ export function checkAuth(reader: EnvironmentReader, { key, mode, host, dev }: A
   return open;
 }
 
-function checkOpen(reader: EnvironmentReader, key: Setting<string>, host: Setting<string>): Auth {
-  if (key.value !== '') {
-    const hint = 'Unset TERMINALS_API_KEY, or TERMINALS_AUTH.';
-    reader.report({ variable: 'TERMINALS_AUTH', value: 'open', message: 'a key is set as well.', hint });
-  } else if (!isLoopback(host.value)) {
+function newKey(): Secret {
+  return new Secret(randomBytes(24).toString('base64url'));
+}
+
+function checkOpen(reader: EnvironmentReader, { keys, host, tokens }: AuthSettings): Auth {
+  const report = (message: string, hint: string) =>
+    reader.report({ variable: 'TERMINALS_AUTH', value: 'open', message, hint });
+  if (keys.value.length > 0) report('a key is set as well.', 'Unset TERMINALS_API_KEY, or TERMINALS_AUTH.');
+  else if (tokens)
+    report('tokens are to be checked as well.', 'Unset TERMINALS_AUTH, or what says whose tokens are taken.');
+  else if (!isLoopback(host.value))
     reader.warnings.push(`TERMINALS_AUTH=open: everybody who reaches ${host.value} is let in.`);
-  }
   return open;
 }

@@ -79,6 +79,12 @@ export class EnvironmentReader {
     }
   }
 
+  /** The absolute path of the file that a secret was read from; null: it was not. */
+  fileOf(name: VariableName): string | null {
+    const file = (this.#env[`${name}_FILE`] ?? '').trim();
+    return file === '' || this.#overrides[name] !== undefined ? null : path.resolve(this.#cwd, file);
+  }
+
   report(problem: ConfigProblem): void {
     this.problems.push(problem);
   }

@@ -6,7 +6,10 @@
  */
 import { isIP } from 'node:net';
 import { closest } from '../closest.ts';
-import { isImageReference, mountTargetProblem, plainPath } from '../policy/check.ts';
+import { asymmetricAlgorithms } from '../identity/algorithms.ts';
+import { parseKeys } from '../identity/keys.ts';
+import { isImageReference } from '../policy/check.ts';
+import { mountTargetProblem, plainPath } from '../policy/mount-target.ts';
 import type { Mount } from '../terminal/terminal.ts';
 
 /** One thing wrong with a value, and what to write instead. Neither quotes the value. */
@@ -41,6 +44,7 @@ const authModes = ['key', 'open'] as const;
 export type AuthMode = (typeof authModes)[number];
 
 const longestIdleMinutes = 525_600;
+const longestSeconds = 86_400;
 
 /** One of a few words. */
 export function oneOf<Word extends string>(words: readonly Word[], text: string): Word {
@@ -64,8 +68,8 @@ export function parseAuthMode(text: string): AuthMode {
   return oneOf(authModes, text);
 }
 
-/** A key travels in a header: visible characters only. */
-export function parseKey(text: string): string {
+/** A secret in one piece, such as a key that travels in a header: visible characters only. */
+export function parseSecret(text: string): string {
   if (!/^[\x21-\x7e]*$/.test(text)) {
     throw invalid(
       "the key has characters that a header can't carry.",
@@ -73,6 +77,11 @@ export function parseKey(text: string): string {
     );
   }
   return text;
+}
+
+/** Keys by comma or line. */
+export function parseKeyList(text: string): readonly string[] {
+  return parseKeys(text).map(parseSecret);
 }
 
 export function parseImage(text: string): string {
@@ -150,12 +159,40 @@ export function parseQuantity(
   }
 }
 
-export function parseOpenWebUiUrl(text: string): null {
+/** An address of a server, without a slash at its end; none: null. */
+export function parseUrl(text: string): string | null {
   if (text === '') return null;
+  const url = URL.parse(text);
+  const plain =
+    url !== null && url.search === '' && url.hash === '' && url.username === '' && url.password === '';
+  if (plain && (url.protocol === 'http:' || url.protocol === 'https:')) return text.replace(/\/+$/, '');
   throw invalid(
-    'verifying tokens of Open WebUI comes with a later version.',
-    'Unset it, and set TERMINALS_API_KEY.',
+    'not the address of a server.',
+    'Write e.g. https://chat.example.com, without query, fragment or password.',
   );
+}
+
+export function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (/^\d+(?:\.\d+)?$/.test(text) && seconds <= longestSeconds) return seconds;
+  throw invalid('not a number of seconds.', `Write a number from 0 to ${longestSeconds}, e.g. 60.`);
+}
+
+export function parseBoolean(text: string): boolean {
+  return oneOf(['true', 'false'], text) === 'true';
+}
+
+/** Signature algorithms; none: those that the verifier takes by itself. */
+export function parseAlgorithms(text: string): readonly string[] | null {
+  const names = list(text);
+  for (const name of names) {
+    if (asymmetricAlgorithms.includes(name)) continue;
+    throw invalid(
+      `${name} is not an algorithm with a public key.`,
+      `Write some of ${asymmetricAlgorithms.join(', ')}.`,
+    );
+  }
+  return names.length === 0 ? null : names;
 }
 
 /** What stands between commas, once each. */

@@ -25,13 +25,14 @@ export const variables = [
     name: 'TERMINALS_API_KEY',
     default: '',
     secret: true,
-    meaning: 'shared secret that Open WebUI sends as bearer',
+    meaning:
+      'shared secret that Open WebUI sends as bearer; several, by comma or line, while one replaces another',
   },
   {
     name: 'TERMINALS_AUTH',
     default: 'key',
     meaning:
-      '`key`, or `open`: everybody who reaches the port is admitted (beyond loopback only if this says so)',
+      '`key` (a key or a token), or `open`: everybody who reaches the port is admitted (beyond loopback only if this says so)',
   },
   {
     name: 'TERMINALS_IMAGE',
@@ -89,7 +90,96 @@ export const variables = [
   {
     name: 'TERMINALS_OPEN_WEBUI_URL',
     default: '',
-    meaning: 'for tokens of Open WebUI; not in this version yet, and refused until then',
+    meaning:
+      "Open WebUI's address from here: its users' own tokens are taken, and their groups asked for there",
+  },
+  {
+    name: 'TERMINALS_OPEN_WEBUI_SECRET_KEY',
+    default: '',
+    secret: true,
+    meaning: "Open WebUI's WEBUI_SECRET_KEY: its tokens are verified here, without a question to it",
+  },
+  {
+    name: 'TERMINALS_OPEN_WEBUI_API_KEY',
+    default: '',
+    secret: true,
+    meaning:
+      "API key of an administrator of Open WebUI: groups of the users that the shared key's holder names",
+  },
+  {
+    name: 'TERMINALS_FORWARD_JWT_SECRET',
+    default: '',
+    secret: true,
+    meaning: 'secret of X-OpenWebUI-User-Jwt: where the header is there, it must name the same user',
+  },
+  {
+    name: 'TERMINALS_OIDC_ISSUER',
+    default: '',
+    meaning: 'identity provider whose access tokens are taken (Open WebUI: auth type OAuth)',
+  },
+  {
+    name: 'TERMINALS_OIDC_AUDIENCE',
+    default: '',
+    meaning: 'what `aud` of such a token must be, comma-separated; needed with an issuer',
+  },
+  {
+    name: 'TERMINALS_OIDC_JWKS_URL',
+    default: '',
+    meaning: "the provider's keys; empty: as its discovery document says",
+  },
+  {
+    name: 'TERMINALS_OIDC_ALGORITHMS',
+    default: '',
+    meaning: 'signature algorithms taken, comma-separated; empty: all with a public key',
+  },
+  { name: 'TERMINALS_USER_CLAIM', default: 'sub', meaning: "claim that is the user's id" },
+  {
+    name: 'TERMINALS_GROUPS_CLAIM',
+    default: 'groups',
+    meaning: 'claim with the groups: a name, a dotted path or a JSON pointer',
+  },
+  {
+    name: 'TERMINALS_USER_ID_FROM',
+    default: 'claim',
+    meaning:
+      'whose terminal it is with such a token: `claim`, or `header` (X-User-Id is believed: only where nobody but Open WebUI can call)',
+  },
+  {
+    name: 'TERMINALS_TOKEN_CACHE_TTL',
+    default: '60',
+    meaning: 'seconds for which a token that was checked, and the groups of a user, are not asked for again',
+  },
+  {
+    name: 'TERMINALS_TOKEN_STALE_SECONDS',
+    default: '300',
+    meaning: 'so much longer they count while Open WebUI can not be reached',
+  },
+  {
+    name: 'TERMINALS_UNKNOWN_GROUPS',
+    default: 'allow',
+    meaning:
+      'whether a caller whose groups are unknown may use a policy that is for certain groups: `allow` or `deny`',
+  },
+  {
+    name: 'TERMINALS_ADMIN_KEY',
+    default: '',
+    secret: true,
+    meaning: 'key of the admin API under /api/v1; empty: the shared key',
+  },
+  {
+    name: 'TERMINALS_ADMIN_GROUP',
+    default: '',
+    meaning: 'group whose members may use the admin API with their own token',
+  },
+  {
+    name: 'TERMINALS_POLICY_WRITES',
+    default: 'false',
+    meaning: 'whether the admin API may edit the policy files',
+  },
+  {
+    name: 'TERMINALS_AUDIT_LOG',
+    default: '',
+    meaning: 'where decisions are recorded, a JSON line each: a file, or `stdout`',
   },
   {
     name: 'TERMINALS_LOG_LEVEL',

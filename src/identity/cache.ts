@@ -77,7 +77,8 @@ export class CheckedCache<T extends object> {
   }
 
   async #fetch(key: string, load: Load<T>): Promise<T> {
-    return (await this.#entries.forceFetch(key, { context: load })).value;
+    // Whether there is still an answer that counts was decided by `peek`, to the millisecond.
+    return (await this.#entries.forceFetch(key, { context: load, forceRefresh: true })).value;
   }
 
   async #ask(load: Load<T>, last: Entry<T> | undefined): Promise<Entry<T>> {

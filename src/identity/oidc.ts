@@ -5,6 +5,7 @@
 import { type JWTPayload, jwtVerify } from 'jose';
 import { TokenRefusedError } from '../errors.ts';
 import type { UserId } from '../terminal/terminal.ts';
+import { asymmetricAlgorithms } from './algorithms.ts';
 import { type Checked, CheckedCache } from './cache.ts';
 import { type ClaimedGroups, claimAt, claimedGroups } from './claims.ts';
 import { isUserId, namedUser } from './credentials.ts';
@@ -26,12 +27,6 @@ export interface OidcOptions extends OidcKeysOptions {
   readonly cacheTtlMs?: number;
   readonly cacheMax?: number;
 }
-
-/** Signed with a private key. With a shared secret, whoever can verify could also sign. */
-export const asymmetricAlgorithms: readonly string[] = [
-  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
-  ...['ES256', 'ES384', 'ES512', 'Ed25519', 'EdDSA'],
-];
 
 interface Verified extends ClaimedGroups {
   readonly user: UserId;

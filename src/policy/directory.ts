@@ -80,6 +80,8 @@ export class DirectorySource implements PolicySource {
       depth: deepest,
     });
     watcher.on('all', changed);
+    // What changed before the watcher had looked around made no event.
+    watcher.on('ready', () => void this.#compare(changed));
     // What can't be watched (too many watches, say) is found by the comparison.
     watcher.on('error', () => undefined);
     return watcher;

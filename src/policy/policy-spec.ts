@@ -5,6 +5,17 @@
  */
 export interface PolicySpec {
   /**
+   * Groups whose members get this policy by default, by name or id; * stands for any characters. Nobody else may use it. Absent: anyone who names it.
+   *
+   * @minItems 1
+   * @maxItems 100
+   */
+  readonly groups?: [string, ...string[]];
+  /**
+   * Of several policies whose groups match, the one with the highest priority is taken; of equal ones the first by name.
+   */
+  readonly priority: number;
+  /**
    * The container image of Open Terminal.
    */
   readonly image: string;
@@ -72,6 +83,10 @@ export interface PolicySpec {
    * A terminal without a proxied byte for this long is stopped; its home stays. 0: never.
    */
   readonly idleTimeoutMinutes: number;
+  /**
+   * The terminal of a chat or an automation is deleted with its home when it was not used for this long. 0: never.
+   */
+  readonly contextRetentionDays: number;
   /**
    * Environment variables of the terminal. Nothing secret: policies are in Git.
    */

@@ -212,7 +212,17 @@ async function ask(
 
 /** The caller authenticates to Terminals, never to a terminal, so that the document must not ask it to. */
 export function withoutSecurity(document: string): string {
-  return JSON.stringify(JSON.parse(document), (name, value: unknown) =>
-    name === 'security' || name === 'securitySchemes' ? undefined : value,
-  );
+  const parsed: unknown = JSON.parse(document);
+  if (!isMap(parsed)) return document;
+  const operations = Object.values(isMap(parsed.paths) ? parsed.paths : {})
+    .filter(isMap)
+    .flatMap(Object.values)
+    .filter(isMap);
+  for (const part of [parsed, ...operations]) delete part.security;
+  if (isMap(parsed.components)) delete parsed.components.securitySchemes;
+  return JSON.stringify(parsed);
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -21,6 +21,7 @@ const responseCutHint = 'The request may have had effects; look before you send 
 
 /**
  * Sends the request on and streams the answer back; resolves when the answer is through.
+ * @param seen told of every chunk of the answer's body as it goes by
  * @throws NotSentError, CallerGoneError, TerminalUnreachableError, UpstreamTimeoutError
  */
 export function forward(
@@ -29,9 +30,10 @@ export function forward(
   response: ServerResponse,
   path: string,
   apiKey: string,
+  seen?: (chunk: Buffer) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const exchange = new Exchange(request, response, resolve, reject);
+    const exchange = new Exchange(request, response, resolve, reject, seen);
     try {
       pool.dispatch(
         {
@@ -60,19 +62,23 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #response: ServerResponse;
   readonly #resolve: () => void;
   readonly #reject: (error: Error) => void;
+  readonly #seen: ((chunk: Buffer) => void) | undefined;
   #controller: Dispatcher.DispatchController | undefined;
   #settled = false;
+  #bodyBegan = false;
 
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
     resolve: () => void,
     reject: (error: Error) => void,
+    seen?: (chunk: Buffer) => void,
   ) {
     this.#request = request;
     this.#response = response;
     this.#resolve = resolve;
     this.#reject = reject;
+    this.#seen = seen;
     response.on('close', this.#onClose);
     response.on('drain', this.#onDrain);
   }
@@ -95,10 +101,17 @@ class Exchange implements Dispatcher.DispatchHandler {
     const headers = Array.isArray(raw) ? responseHeaders(raw) : [];
     // The rest of an upload that was answered early can't be told from a next request.
     if (!this.#request.complete) headers.push('connection', 'close');
-    if (status >= 200) this.#response.writeHead(status, headers);
+    if (status < 200) return;
+    this.#response.writeHead(status, headers);
+    // Node keeps headers back for the body to go along; where none comes at once, e.g. of an event stream, they go alone.
+    setImmediate(() => {
+      if (!this.#bodyBegan && !this.#settled) this.#response.flushHeaders();
+    });
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bodyBegan = true;
+    this.#seen?.(chunk);
     if (this.#response.write(chunk) === false) controller.pause();
   }
 

@@ -4,19 +4,23 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
+import type { Audit } from '../audit.ts';
 import { TerminalsError, TerminalUnreachableError } from '../errors.ts';
-import type { Credentials } from '../identity/identity.ts';
 import type { Reached, Reconciler } from '../reconcile/reconciler.ts';
+import { credentialsOf, header } from './credentials.ts';
 import { CallerGoneError, forward, NotSentError } from './forward.ts';
 import { problemOf, sendProblem } from './problem.ts';
 import type { Route, Router } from './route.ts';
-import { parseTarget, pathOnly } from './target.ts';
+import { SessionAnswer, type Sessions } from './sessions.ts';
+import { parseTarget, pathOnly, type Target } from './target.ts';
 import type { Upstreams } from './upstreams.ts';
 
 export interface GatewayOptions {
   readonly router: Router;
   readonly reconciler: Pick<Reconciler, 'reach' | 'suspect'>;
   readonly upstreams: Upstreams;
+  readonly sessions: Sessions;
+  readonly audit: Audit;
   readonly log: Logger;
 }
 
@@ -25,16 +29,6 @@ interface Trace {
   route: Route | null;
   terminal: string | null;
   error: unknown;
-}
-
-/** A header's one value; Node joins repeated ones, and the first of a list stands for it. */
-export function header(request: IncomingMessage, name: string): string | undefined {
-  const value = request.headers[name];
-  return Array.isArray(value) ? value[0] : value;
-}
-
-export function credentialsOf(request: IncomingMessage, token: string | null): Credentials {
-  return { authorization: request.headers.authorization, token, userId: header(request, 'x-user-id') };
 }
 
 export class Gateway {
@@ -54,24 +48,39 @@ export class Gateway {
     const began = performance.now();
     const trace: Trace = { route: null, terminal: null, error: null };
     try {
-      await this.#serve(request, response, url, trace);
+      await this.#serve(request, response, url, requestId, trace);
     } catch (error) {
       trace.error = error;
+      if (trace.route === null)
+        this.#options.audit.refused(error, { user: header(request, 'x-user-id'), requestId });
       if (!(error instanceof CallerGoneError)) sendProblem(response, problemOf(error, requestId));
     }
     this.#line(request, response, url, requestId, trace, performance.now() - began);
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse, url: string, trace: Trace): Promise<void> {
+  async #serve(
+    request: IncomingMessage,
+    response: ServerResponse,
+    url: string,
+    requestId: string,
+    trace: Trace,
+  ): Promise<void> {
     const target = parseTarget(url);
     const context = header(request, 'x-terminal-context-id');
     const route = await this.#options.router.route(credentialsOf(request, null), target.policy, context);
     trace.route = route;
+    this.#options.audit.admitted(route, requestId);
+    const session = makesSession(request, target) ? new SessionAnswer() : null;
     const gone = abortOnClose(response);
     try {
-      await this.#forward(route, target.path, request, response, gone.signal, trace);
+      await this.#forward(route, target.path, request, response, gone.signal, trace, session);
     } finally {
       gone.release();
+    }
+    const id = session?.id();
+    if (id != null) {
+      const origin = { userId: header(request, 'x-user-id'), policy: target.policy };
+      this.#options.sessions.made(id, route, origin);
     }
   }
 
@@ -83,13 +92,14 @@ export class Gateway {
     response: ServerResponse,
     signal: AbortSignal,
     trace: Trace,
+    session: SessionAnswer | null,
   ): Promise<void> {
     const { reconciler } = this.#options;
     for (let attempt = 1; ; attempt += 1) {
       const reached = await reconciler.reach(route.key, signal);
       trace.terminal = reached.terminal.name;
       try {
-        return await this.#exchange(reached, path, request, response);
+        return await this.#exchange(reached, path, request, response, session);
       } catch (error) {
         if (error instanceof CallerGoneError) throw error;
         reconciler.suspect(route.key, reached.terminal);
@@ -104,10 +114,13 @@ export class Gateway {
     path: string,
     request: IncomingMessage,
     response: ServerResponse,
+    session: SessionAnswer | null,
   ): Promise<void> {
     use.begin();
     try {
-      await forward(this.#options.upstreams.pool(terminal.address), request, response, path, terminal.apiKey);
+      const pool = this.#options.upstreams.pool(terminal.address);
+      const seen = session === null ? undefined : (chunk: Buffer) => session.add(chunk);
+      await forward(pool, request, response, path, terminal.apiKey, seen);
     } finally {
       use.end();
     }
@@ -139,6 +152,11 @@ export class Gateway {
     else if (error instanceof TerminalsError) log.warn({ ...fields, err: error }, 'request failed');
     else log.error({ ...fields, err: error }, 'request failed');
   }
+}
+
+/** The answer to it names a session, for which a WebSocket follows. */
+function makesSession({ method }: IncomingMessage, { path }: Target): boolean {
+  return method === 'POST' && pathOnly(path) === '/api/terminals';
 }
 
 function unreachable({ terminal }: Reached, cause: unknown): TerminalUnreachableError {

@@ -5,7 +5,7 @@
 import { BadRequestError } from '../errors.ts';
 import type { Authenticator, Credentials, Identity } from '../identity/identity.ts';
 import type { PolicySet } from '../policy/policy.ts';
-import { selectPolicy } from '../policy/selection.ts';
+import { selectPolicy, type UnknownGroups } from '../policy/selection.ts';
 import type { ContextId, TerminalKey } from '../terminal/terminal.ts';
 
 export interface Route {
@@ -15,23 +15,29 @@ export interface Route {
 
 const contextForm = /^(?:chat|automation):[^\s]{1,256}$/;
 
-export class Router {
-  readonly #authenticator: Authenticator;
-  readonly #policies: { readonly current: PolicySet };
+export interface RouterOptions {
+  readonly authenticator: Authenticator;
+  readonly policies: { readonly current: PolicySet };
+  readonly unknownGroups: UnknownGroups;
+}
 
-  constructor(authenticator: Authenticator, policies: { readonly current: PolicySet }) {
-    this.#authenticator = authenticator;
-    this.#policies = policies;
+export class Router {
+  readonly #options: RouterOptions;
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
   }
 
   /**
    * @param policy the policy named in the path, if any
    * @param context the header X-Terminal-Context-Id
-   * @throws UnauthenticatedError, UserMissingError, PolicyUnknownError, BadRequestError
+   * @throws what the authenticator throws; PolicyUnknownError, ForbiddenError, BadRequestError
    */
   async route(credentials: Credentials, policy: string | null, context: string | undefined): Promise<Route> {
-    const identity = await this.#authenticator.identify(credentials);
-    const selected = selectPolicy(this.#policies.current, policy);
+    const { authenticator, policies, unknownGroups } = this.#options;
+    const identity = await authenticator.identify(credentials);
+    const asked = { named: policy, groups: identity.groups };
+    const selected = selectPolicy(policies.current, asked, unknownGroups);
     return { identity, key: { policy: selected.id, user: identity.user, context: parseContext(context) } };
   }
 }

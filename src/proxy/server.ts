@@ -3,15 +3,17 @@
  * @module
  */
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, METHODS } from 'node:http';
+import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { NotFoundError } from '../errors.ts';
 import type { Authenticator } from '../identity/identity.ts';
 import type { PolicySet } from '../policy/policy.ts';
-import { selectPolicy } from '../policy/selection.ts';
+import { namedPolicy } from '../policy/selection.ts';
+import { credentialsOf, header } from './credentials.ts';
 import { type Discovery, type DiscoveryPath, discoveryPaths } from './discovery.ts';
-import { credentialsOf, type Gateway, header } from './gateway.ts';
+import type { Gateway } from './gateway.ts';
 import { problemOf, sendProblem } from './problem.ts';
 import { parseTarget, pathOnly } from './target.ts';
 
@@ -43,7 +45,17 @@ export function createServer(options: ServerOptions): FastifyInstance {
     forceCloseConnections: 'idle',
     requestTimeout: 0,
     keepAliveTimeout: 75_000,
+    clientErrorHandler: refuseMalformed,
+    frameworkErrors: (error, request, reply) => {
+      reply.hijack();
+      sendProblem(reply.raw, problemOf(error, request.id));
+    },
   });
+  // Fastify knows the usual methods only; a terminal may serve any, e.g. WebDAV's.
+  for (const method of METHODS) {
+    if (method !== 'CONNECT' && !app.supportedMethods.includes(method))
+      app.addHttpMethod(method, { hasBody: true });
+  }
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     'application/json',
@@ -75,6 +87,26 @@ export function createServer(options: ServerOptions): FastifyInstance {
   return app;
 }
 
+/** What the HTTP parser does not take has no request to answer to, only a connection. */
+function refuseMalformed(error: Error & { code?: string }, socket: Socket): void {
+  if (socket.destroyed || error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW';
+  const [status, reason] = tooLarge ? [431, 'Request Header Fields Too Large'] : [400, 'Bad Request'];
+  const detail = tooLarge ? 'The headers of the request are too large.' : 'The request is not valid HTTP.';
+  const body = JSON.stringify({
+    type: 'urn:terminals:problem:bad-request',
+    title: 'bad request',
+    status,
+    detail,
+  });
+  socket.end(
+    `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  );
+}
+
 /** The caller's own id, so that its log and ours can be put side by side, where it is fit for a log. */
 function requestId(request: { headers: IncomingMessage['headers'] }): string {
   const sent = request.headers['x-request-id'];
@@ -99,8 +131,13 @@ function isRead({ method }: IncomingMessage): boolean {
 
 function discoveryPath(url: string): DiscoveryPath | null {
   if (!discoveryPaths.some((path) => url.includes(path))) return null;
-  const path = pathOnly(parseTarget(url).path);
-  return discoveryPaths.find((known) => known === path) ?? null;
+  try {
+    const path = pathOnly(parseTarget(url).path);
+    return discoveryPaths.find((known) => known === path) ?? null;
+  } catch {
+    // A malformed target is the gateway's to refuse; thrown in here, it would end the process.
+    return null;
+  }
 }
 
 /** The body is never parsed: the request is taken over before Fastify would read it. */
@@ -123,7 +160,7 @@ function discoveryRoute(
     const { policy: named, path } = parseTarget(request.originalUrl);
     const wanted = discoveryPath(path) ?? '/openapi.json';
     if (wanted !== '/api/config') await authenticator.admit(credentialsOf(request.raw, null));
-    const policy = selectPolicy(policies.current, named);
+    const policy = namedPolicy(policies.current, named);
     const answer = await discovery.answer(policy, wanted);
     log.info(
       {

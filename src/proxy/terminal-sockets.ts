@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
+import type { Audit } from '../audit.ts';
 import {
   BadRequestError,
   PolicyUnknownError,
@@ -11,11 +12,12 @@ import {
   UnauthenticatedError,
   UserMissingError,
 } from '../errors.ts';
-import type { Authenticator } from '../identity/identity.ts';
+import type { Authenticator, Credentials } from '../identity/identity.ts';
 import type { Reconciler } from '../reconcile/reconciler.ts';
-import { credentialsOf, header } from './gateway.ts';
+import { credentialsOf, header } from './credentials.ts';
 import { forwardedHeaders } from './headers.ts';
 import type { Route, Router } from './route.ts';
+import type { Sessions } from './sessions.ts';
 import { parseTarget, pathOnly, type Target } from './target.ts';
 import { type Admission, Refusal, WebSocketProxy } from './websocket/websocket-proxy.ts';
 
@@ -23,9 +25,12 @@ export interface TerminalSocketsOptions {
   readonly authenticator: Authenticator;
   readonly router: Router;
   readonly reconciler: Pick<Reconciler, 'reach' | 'suspect'>;
+  readonly sessions: Sessions;
+  readonly audit: Audit;
   readonly log: Logger;
 }
 
+const sessionsPath = '/api/terminals/';
 const sessionPath = /^\/api\/terminals\/[^/]+$/;
 /** Sent on to the terminal; everything else of the handshake is between the client and us. */
 const passedOn = ['x-session-id', 'x-user-id', 'user-agent', 'accept-language'] as const;
@@ -38,12 +43,8 @@ interface Trace {
 }
 
 /** The proxy of `/api/terminals/{session}`, plain or under `/p/{policy}/`. */
-export function terminalSockets({
-  authenticator,
-  router,
-  reconciler,
-  log,
-}: TerminalSocketsOptions): WebSocketProxy {
+export function terminalSockets(options: TerminalSocketsOptions): WebSocketProxy {
+  const { authenticator, router, reconciler, sessions, audit, log } = options;
   const traces = new WeakMap<IncomingMessage, Trace>();
 
   async function admit(
@@ -56,9 +57,12 @@ export function terminalSockets({
     try {
       const target = socketTarget(request);
       const context = header(request, 'x-terminal-context-id');
-      const route = await router.route(credentialsOf(request, token), target.policy, context);
+      const credentials = credentialsOf(request, token);
+      const route =
+        ownRoute(sessions, target, credentials) ?? (await router.route(credentials, target.policy, context));
       trace.route = route;
-      sameUser(target, route);
+      sameUser(target, credentials.userId, route);
+      audit.admitted(route, null);
       const { terminal, use } = await reconciler.reach(route.key, signal);
       trace.terminal = terminal.name;
       return {
@@ -70,6 +74,7 @@ export function terminalSockets({
         unreachable: () => reconciler.suspect(route.key, terminal),
       };
     } catch (error) {
+      if (trace.route === null) audit.refused(error, { user: header(request, 'x-user-id'), requestId: null });
       throw refusalOf(error, signal);
     }
   }
@@ -98,11 +103,11 @@ export function terminalSockets({
   });
 }
 
-/** A key in the handshake itself counts as well as one in the first message; in open mode none is needed. */
-function isAdmitted(authenticator: Authenticator, request: IncomingMessage): boolean {
+/** A key or token in the handshake itself counts as well as one in the first message; in open mode none is needed. */
+async function isAdmitted(authenticator: Authenticator, request: IncomingMessage): Promise<boolean> {
   try {
-    const admitted = authenticator.admit(credentialsOf(request, null));
-    return !(admitted instanceof Promise);
+    await authenticator.admit(credentialsOf(request, null));
+    return true;
   } catch {
     return false;
   }
@@ -115,11 +120,23 @@ function socketTarget(request: IncomingMessage): Target {
   return target;
 }
 
-/** Open WebUI names the user in the query as well; two different ones mean that one of them was put there by somebody else. */
-function sameUser({ path }: Target, { identity }: Route): void {
+/** With an empty token and nothing else, the session itself says whose it is. */
+function ownRoute(sessions: Sessions, target: Target, credentials: Credentials): Route | null {
+  const { token, authorization, cookieToken, userId } = credentials;
+  if (token !== '' || authorization !== undefined || cookieToken !== undefined) return null;
+  const id = pathOnly(target.path).slice(sessionsPath.length);
+  return sessions.take(id, { userId, policy: target.policy });
+}
+
+/**
+ * Open WebUI names the user in the query as well. It must be the one in the header, or the one of the token: another one
+ * was put there by somebody else.
+ */
+function sameUser({ path }: Target, userId: string | undefined, { identity }: Route): void {
   const named = new URLSearchParams(path.slice(pathOnly(path).length)).get('user_id');
-  if (named !== null && named !== identity.user)
-    throw new Refusal(4003, 'user_id and X-User-Id name different users');
+  if (named !== null && named !== (userId ?? identity.user)) {
+    throw new Refusal(4003, 'user_id is not the user of the request');
+  }
 }
 
 function passOn(request: IncomingMessage): Record<string, string> {

@@ -15,19 +15,26 @@ export interface ActionsOptions {
   readonly observations: Observations;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** Told of everything that was done. */
+  readonly done: (act: Act, entry: Entry, reason: string) => void;
 }
+
+/** What can be done with a terminal. */
+export type Act = Exclude<Action['kind'], 'none' | 'refuse'>;
 
 export class Actions {
   readonly #backend: Backend;
   readonly #observations: Observations;
   readonly #log: Logger;
   readonly #signal: AbortSignal;
+  readonly #done: ActionsOptions['done'];
 
-  constructor({ backend, observations, log, signal }: ActionsOptions) {
+  constructor({ backend, observations, log, signal, done }: ActionsOptions) {
     this.#backend = backend;
     this.#observations = observations;
     this.#log = log;
     this.#signal = signal;
+    this.#done = done;
   }
 
   /** Looks at the terminal, where what is believed of it may be stale. */
@@ -52,6 +59,11 @@ export class Actions {
     if (action.kind !== 'none') {
       this.#log.info({ ...describe(entry), action: action.kind, reason: action.reason }, 'reconcile');
     }
+    await this.#carryOut(entry, action, desired);
+    if (action.kind !== 'none' && action.kind !== 'refuse') this.#done(action.kind, entry, action.reason);
+  }
+
+  async #carryOut(entry: Entry, action: Action, desired: Desired | undefined): Promise<void> {
     switch (action.kind) {
       case 'none':
         return;

@@ -4,30 +4,30 @@
  */
 import type { TerminalName } from '../terminal/terminal.ts';
 
-interface Deadline {
+interface Deadline<Name> {
   readonly at: number;
-  readonly name: TerminalName;
+  readonly name: Name;
 }
 
 /** setTimeout takes a signed 32-bit number of milliseconds. */
 const longestTimerMs = 2 ** 31 - 1;
 
 /** One deadline a terminal. Setting and expiring cost O(log n); a replaced entry is dropped when it surfaces. */
-export class Deadlines {
-  readonly #heap: Deadline[] = [];
-  readonly #current = new Map<TerminalName, number>();
-  readonly #due: (name: TerminalName) => void;
+export class Deadlines<Name extends string = TerminalName> {
+  readonly #heap: Deadline<Name>[] = [];
+  readonly #current = new Map<Name, number>();
+  readonly #due: (name: Name) => void;
   readonly #now: () => number;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
 
-  constructor(due: (name: TerminalName) => void, now: () => number = Date.now) {
+  constructor(due: (name: Name) => void, now: () => number = Date.now) {
     this.#due = due;
     this.#now = now;
   }
 
   /** Replaces the terminal's deadline; null removes it. */
-  set(name: TerminalName, at: number | null): void {
+  set(name: Name, at: number | null): void {
     if (at === null) {
       this.#current.delete(name);
       return;
@@ -71,7 +71,7 @@ export class Deadlines {
     this.#arm();
   }
 
-  #push(deadline: Deadline): void {
+  #push(deadline: Deadline<Name>): void {
     const heap = this.#heap;
     let index = heap.push(deadline) - 1;
     while (index > 0) {

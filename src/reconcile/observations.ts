@@ -7,6 +7,12 @@ import type { Entry } from './registry.ts';
 
 export class Observations {
   readonly #gone = new Set<(terminal: RunningTerminal) => void>();
+  #count = 0;
+
+  /** How many were recorded so far: tells whether an entry's is younger than something that was asked for before it. */
+  get count(): number {
+    return this.#count;
+  }
 
   /** Calls back when a terminal that ran stops running at its address, so that connections to it can be closed. */
   onGone(listener: (terminal: RunningTerminal) => void): void {
@@ -18,8 +24,17 @@ export class Observations {
     const before = entry.actual;
     entry.actual = actual;
     entry.observed = true;
+    entry.suspected = false;
+    this.#count += 1;
+    entry.recordedAt = this.#count;
     if (before?.phase !== 'Running' || isSameRun(before, actual)) return;
     for (const listener of this.#gone) listener(before);
+  }
+
+  /** Like `doubt`, but who has a connection there keeps it: one that failed says nothing about the others. */
+  suspect(entry: Entry): void {
+    entry.suspected = true;
+    entry.observed = false;
   }
 
   /** From here on nobody is sent there, until it was looked at again. */

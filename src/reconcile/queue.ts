@@ -12,24 +12,24 @@ export interface QueueOptions {
 }
 
 /** Runs the handler for names. A name added while its work runs is run once more after it. */
-export class WorkQueue {
-  readonly #handle: (name: TerminalName) => Promise<void>;
+export class WorkQueue<Name extends string = TerminalName> {
+  readonly #handle: (name: Name) => Promise<void>;
   readonly #options: QueueOptions;
-  readonly #urgent = new Set<TerminalName>();
-  readonly #background = new Set<TerminalName>();
+  readonly #urgent = new Set<Name>();
+  readonly #background = new Set<Name>();
   /** Names under work; the value says whether it counts as background. */
-  readonly #running = new Map<TerminalName, boolean>();
+  readonly #running = new Map<Name, boolean>();
   readonly #idle = new Set<() => void>();
   #runningBackground = 0;
   #closed = false;
 
   /** @param handle must not reject: what fails is its own to deal with. */
-  constructor(handle: (name: TerminalName) => Promise<void>, options: QueueOptions) {
+  constructor(handle: (name: Name) => Promise<void>, options: QueueOptions) {
     this.#handle = handle;
     this.#options = options;
   }
 
-  add(name: TerminalName, urgent: boolean): void {
+  add(name: Name, urgent: boolean): void {
     if (this.#closed) return;
     if (urgent) {
       this.#background.delete(name);
@@ -40,7 +40,7 @@ export class WorkQueue {
     this.#pump();
   }
 
-  isRunning(name: TerminalName): boolean {
+  isRunning(name: Name): boolean {
     return this.#running.has(name);
   }
 
@@ -62,7 +62,7 @@ export class WorkQueue {
     this.#startFrom(this.#background, true);
   }
 
-  #startFrom(names: Set<TerminalName>, background: boolean): void {
+  #startFrom(names: Set<Name>, background: boolean): void {
     for (const name of names) {
       if (this.#running.size >= this.#options.concurrency) return;
       if (background && this.#runningBackground >= this.#options.background) return;
@@ -72,7 +72,7 @@ export class WorkQueue {
     }
   }
 
-  #start(name: TerminalName, background: boolean): void {
+  #start(name: Name, background: boolean): void {
     this.#running.set(name, background);
     if (background) this.#runningBackground += 1;
     void this.#handle(name).finally(() => {

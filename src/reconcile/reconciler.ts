@@ -17,7 +17,7 @@ import type {
   TerminalKey,
   TerminalName,
 } from '../terminal/terminal.ts';
-import { Actions, describe } from './actions.ts';
+import { type Act, Actions, describe } from './actions.ts';
 import { type ActivityStore, type SavedActivity, saveIntervalMs } from './activity-store.ts';
 import { backoffMs } from './backoff.ts';
 import { Deadlines } from './deadlines.ts';
@@ -39,6 +39,8 @@ export interface ReconcilerOptions {
   readonly templates: Templates;
   readonly activity: ActivityStore;
   readonly log: Logger;
+  /** Told of everything that was done with a terminal, and why. */
+  readonly acted?: (act: Act, terminal: Pick<Entry, 'key' | 'name'>, reason: string) => void;
   /** How often everything is listed and compared, whatever the events said. */
   readonly resyncMs?: number;
 }
@@ -85,6 +87,7 @@ export class Reconciler {
       observations: this.#observations,
       log: options.log,
       signal: this.#stopping.signal,
+      done: (act, entry, reason) => options.acted?.(act, entry, reason),
     });
   }
 
@@ -133,7 +136,7 @@ export class Reconciler {
    */
   reach(key: TerminalKey, signal: AbortSignal): Reached | Promise<Reached> {
     const entry = this.#registry.find(key);
-    if (entry?.actual?.phase === 'Running') return { terminal: entry.actual, use: entry };
+    if (entry?.actual?.phase === 'Running' && !entry.suspected) return { terminal: entry.actual, use: entry };
     return this.#waitFor(this.#registry.entry(key, Date.now()), signal);
   }
 
@@ -141,7 +144,7 @@ export class Reconciler {
   suspect(key: TerminalKey, seen: RunningTerminal): void {
     const entry = this.#registry.find(key);
     if (entry === undefined || entry.actual !== seen) return;
-    this.#observations.doubt(entry, 'it does not answer');
+    this.#observations.suspect(entry);
     this.#queue.add(entry.name, false);
   }
 
@@ -150,6 +153,8 @@ export class Reconciler {
   async #reconcile(name: TerminalName): Promise<void> {
     const entry = this.#registry.get(name);
     if (entry === undefined || this.#stopping.signal.aborted) return;
+    if (entry.stale) entry.observed = false;
+    entry.stale = false;
     try {
       await this.#converge(entry);
       entry.failures = 0;
@@ -229,6 +234,7 @@ export class Reconciler {
       const entry = this.#registry.entry(key, Date.now());
       if (this.#queue.isRunning(entry.name)) {
         entry.observed = false;
+        entry.stale = true;
         this.#queue.add(entry.name, false);
         return;
       }
@@ -239,18 +245,19 @@ export class Reconciler {
     relisted: (all) => this.#relisted(all),
   };
 
-  #relisted(all: readonly Actual[]): void {
+  /** @param since what was recorded after this count is younger than the list. */
+  #relisted(all: readonly Actual[], since = this.#observations.count): void {
+    const known = (entry: Entry) => this.#queue.isRunning(entry.name) || entry.recordedAt > since;
     const seen = new Set<TerminalName>();
     for (const actual of all) {
       if (actual.key.user === discoveryUser) continue;
       seen.add(actual.name);
-      const known = this.#registry.find(actual.key);
-      const entry = known ?? this.#registry.entry(actual.key, this.#lastActivity(actual));
-      if (!this.#queue.isRunning(entry.name)) this.#observations.record(entry, actual);
+      const entry =
+        this.#registry.find(actual.key) ?? this.#registry.entry(actual.key, this.#lastActivity(actual));
+      if (!known(entry)) this.#observations.record(entry, actual);
     }
     for (const entry of this.#registry.all()) {
-      if (!seen.has(entry.name) && !this.#queue.isRunning(entry.name))
-        this.#observations.record(entry, undefined);
+      if (!seen.has(entry.name) && !known(entry)) this.#observations.record(entry, undefined);
     }
     this.#synced = true;
     this.#lookAtAll();
@@ -262,7 +269,8 @@ export class Reconciler {
 
   async #resync(): Promise<void> {
     try {
-      this.#relisted(await this.#backend.list(this.#stopping.signal));
+      const since = this.#observations.count;
+      this.#relisted(await this.#backend.list(this.#stopping.signal), since);
     } catch (error) {
       if (!this.#stopping.signal.aborted) this.#log.error({ err: error }, 'terminals could not be listed');
     }

@@ -19,6 +19,12 @@ export class Entry implements Activity {
   actual: Actual | undefined;
   /** False until the backend was asked once, and again after an event came in the middle of our own work on it. */
   observed = false;
+  /** An event came in the middle of our own work, whose result may be older than it: the next look asks the backend. */
+  stale = false;
+  /** A connection to it failed: nobody else is sent there until it was looked at again. */
+  suspected = false;
+  /** When it was last recorded, as `Observations` counts. */
+  recordedAt = 0;
   /** Epoch ms at which its difference from the policy was first seen. */
   driftedSince: number | null = null;
   /** What a start is busy with, for people. */

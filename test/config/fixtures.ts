@@ -45,5 +45,6 @@ export function write(name: string, text: string): string {
   return file;
 }
 
-export const authOf = ({ auth }: Config) => (auth.mode === 'key' ? auth.key.reveal() : auth.mode);
+export const authOf = ({ auth }: Config) =>
+  auth.mode === 'key' ? auth.keys.map((one) => one.reveal()).join() : auth.mode;
 export const mount = { source: '/srv/data', target: '/mnt/data' };

@@ -52,8 +52,15 @@ describe('a key in a file', () => {
     assert.match(problemsOf({ TERMINALS_API_KEY_FILE: file })[0]?.message ?? '', /EACCES/);
   });
 
-  test('with two lines is a problem that shows neither', () => {
-    const problems = problemsOf({ TERMINALS_API_KEY_FILE: write('two-lines', 'first-part\nsecond-part\n') });
+  test('with two lines is two keys, the file to be watched for others', () => {
+    const file = write('two-lines', 'first\nsecond\n');
+    const { config } = load_(file);
+    assert.equal(authOf(config), 'first,second');
+    assert.equal(config.auth.mode === 'key' && config.auth.keyFile, file);
+  });
+
+  test('with a word too many in a line is a problem that shows nothing of it', () => {
+    const problems = problemsOf({ TERMINALS_API_KEY_FILE: write('words', 'first-part second-part\n') });
     assert.equal(problems.length, 1);
     assert.doesNotMatch(
       JSON.stringify(problems) + problems.map(formatProblem).join(),

@@ -44,7 +44,7 @@ describe('problems', () => {
     const [problem] = problemsOf({ TERMINALS_API_KEY: key, TERMINALS_OPEN_WEBUI_URL: url });
     assert.ok(problem);
     assert.doesNotMatch(formatProblem(problem), /hunter2/);
-    assert.match(formatProblem(problem), /later version/);
+    assert.match(formatProblem(problem), /not the address of a server/);
   });
 
   test('say what a mistyped word was meant to be', () => {

@@ -10,6 +10,11 @@ interface Row {
   readonly bad: readonly string[];
 }
 
+/** A variable that is no good alone. */
+function unset(field: Row['field'], whenUnset: unknown, bad: readonly string[]): Row {
+  return { field, whenUnset, good: [], bad };
+}
+
 export const rows: Readonly<Record<VariableName, Row>> = {
   TERMINALS_BACKEND: {
     field: ({ backend }) => backend,
@@ -24,8 +29,12 @@ export const rows: Readonly<Record<VariableName, Row>> = {
   TERMINALS_API_KEY: {
     field: authOf,
     whenUnset: key,
-    good: [['a!b~', 'a!b~']],
-    bad: ['two words', 'schlüssel', 'a\nb', ' \t '],
+    good: [
+      ['a!b~', 'a!b~'],
+      ['new, old', 'new,old'],
+      ['new\nold', 'new,old'],
+    ],
+    bad: ['two words', 'schlüssel', ' \t '],
   },
   TERMINALS_AUTH: { field: authOf, whenUnset: key, good: [['key', key]], bad: ['none', 'Open', 'open'] },
   TERMINALS_IMAGE: {
@@ -163,10 +172,101 @@ export const rows: Readonly<Record<VariableName, Row>> = {
     ],
   },
   TERMINALS_OPEN_WEBUI_URL: {
-    field: () => undefined,
-    whenUnset: undefined,
-    good: [],
-    bad: ['http://localhost:8080'],
+    field: ({ tokens }) => tokens.openWebUi?.url ?? null,
+    whenUnset: null,
+    good: [
+      ['http://localhost:8080', 'http://localhost:8080'],
+      ['https://chat.example.org/ai/', 'https://chat.example.org/ai'],
+    ],
+    bad: ['localhost:8080', 'ftp://example.org', 'http://a?b', 'http://a#b', 'http://u:p@a', 'http://'],
+  },
+  // These need the address as well; see tokens.test.ts.
+  TERMINALS_OPEN_WEBUI_SECRET_KEY: unset(({ tokens }) => tokens.openWebUi, null, ['a secret', 'alone']),
+  TERMINALS_OPEN_WEBUI_API_KEY: unset(({ tokens }) => tokens.openWebUi, null, ['a key', 'alone']),
+  TERMINALS_FORWARD_JWT_SECRET: {
+    field: ({ tokens }) => tokens.forwardJwtSecret?.reveal() ?? null,
+    whenUnset: null,
+    good: [['forwarded', 'forwarded']],
+    bad: ['two words'],
+  },
+  TERMINALS_OIDC_ISSUER: unset(({ tokens }) => tokens.oidc, null, ['idp', 'https://idp.example.org']),
+  TERMINALS_OIDC_AUDIENCE: unset(({ tokens }) => tokens.oidc, null, ['open-webui']),
+  TERMINALS_OIDC_JWKS_URL: unset(({ tokens }) => tokens.oidc, null, ['keys', 'https://idp.example.org/keys']),
+  TERMINALS_OIDC_ALGORITHMS: {
+    field: ({ tokens }) => tokens.oidc,
+    whenUnset: null,
+    good: [['RS256,ES256', null]],
+    bad: ['HS256', 'none', 'RS256,HS512', 'rs256'],
+  },
+  TERMINALS_USER_CLAIM: {
+    field: ({ tokens }) => tokens.oidc,
+    whenUnset: null,
+    good: [['oid', null]],
+    bad: [],
+  },
+  TERMINALS_GROUPS_CLAIM: {
+    field: ({ tokens }) => tokens.oidc,
+    whenUnset: null,
+    good: [['realm_access.roles', null]],
+    bad: [],
+  },
+  TERMINALS_USER_ID_FROM: {
+    field: ({ tokens }) => tokens.oidc,
+    whenUnset: null,
+    good: [['header', null]],
+    bad: ['token'],
+  },
+  TERMINALS_TOKEN_CACHE_TTL: {
+    field: ({ tokens }) => tokens.cacheTtlMs,
+    whenUnset: 60_000,
+    good: [
+      ['0', 0],
+      ['1.5', 1_500],
+    ],
+    bad: ['-1', '1m', '86401', 'Infinity'],
+  },
+  TERMINALS_TOKEN_STALE_SECONDS: {
+    field: ({ tokens }) => tokens.staleMs,
+    whenUnset: 300_000,
+    good: [['0', 0]],
+    bad: ['-1', 'for ever'],
+  },
+  TERMINALS_UNKNOWN_GROUPS: {
+    field: ({ unknownGroups }) => unknownGroups,
+    whenUnset: 'allow',
+    good: [['deny', 'deny']],
+    bad: ['no', 'Deny'],
+  },
+  TERMINALS_ADMIN_KEY: {
+    field: ({ adminKeys }) => adminKeys.map((one) => one.reveal()),
+    whenUnset: [],
+    good: [['new,old', ['new', 'old']]],
+    bad: ['two words'],
+  },
+  TERMINALS_ADMIN_GROUP: {
+    field: ({ adminGroup }) => adminGroup,
+    whenUnset: null,
+    good: [['Platform team', 'Platform team']],
+    bad: [],
+  },
+  TERMINALS_POLICY_WRITES: {
+    field: ({ policyWrites }) => policyWrites,
+    whenUnset: false,
+    good: [
+      ['true', true],
+      ['false', false],
+    ],
+    bad: ['yes', '1', 'True'],
+  },
+  TERMINALS_AUDIT_LOG: {
+    field: ({ auditLog }) => auditLog,
+    whenUnset: null,
+    good: [
+      ['stdout', 'stdout'],
+      ['/var/log/audit', { file: '/var/log/audit' }],
+      ['audit.log', { file: path.join(root, 'audit.log') }],
+    ],
+    bad: [],
   },
   TERMINALS_LOG_LEVEL: {
     field: ({ logLevel }) => logLevel,

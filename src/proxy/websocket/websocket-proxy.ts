@@ -37,7 +37,7 @@ export class Refusal extends Error {
 
 export interface WebSocketProxyOptions {
   /** Whether the request is admitted by itself, so that the first message need not be waited for. */
-  admitsEarly(request: IncomingMessage): boolean;
+  admitsEarly(request: IncomingMessage): Promise<boolean>;
   /**
    * Decides where it goes.
    * @param token of the auth message; null where none came
@@ -98,7 +98,7 @@ export class WebSocketProxy {
     this.#entering.add(socket);
     let refusal: Refusal | null = null;
     try {
-      if (this.#options.admitsEarly(request)) await this.#joinEarly(request, socket, head, gone.signal);
+      if (await this.#options.admitsEarly(request)) await this.#joinEarly(request, socket, head, gone.signal);
       else await this.#joinAfterFirst(request, socket, head, gone.signal);
     } catch (error) {
       refusal = refusalOf(error);
