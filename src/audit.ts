@@ -58,7 +58,7 @@ export class Audit {
   }
 
   /** A terminal was made, started, changed, replaced, stopped or deleted. */
-  acted(act: Act | 'reset', { key, name }: AuditedTerminal, reason: string): void {
+  acted(act: Act, { key, name }: AuditedTerminal, reason: string): void {
     this.#log?.info({ event: act, terminal: name, ...terminalFields(key), reason });
   }
 

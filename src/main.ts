@@ -30,6 +30,10 @@ const commands: Commands = {
     summary: 'list the policies',
     load: async () => (await import('./command/policies.ts')).policies,
   },
+  explain: {
+    summary: 'say which policy somebody gets, step by step',
+    load: async () => (await import('./command/explain.ts')).explain,
+  },
   list: { summary: 'list the terminals', load: async () => (await import('./command/list.ts')).list },
   stop: {
     summary: 'stop terminals; their homes stay',

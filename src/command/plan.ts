@@ -92,12 +92,13 @@ const wording = {
   stop: 'stop',
   update: 'update in place',
   replace: 'replace',
+  delete: 'delete with its home',
   refuse: 'refuse',
 } as const;
 
-/** An idle stop is the ordinary course; what comes from a changed policy is a change. */
+/** The end of what nobody uses is the ordinary course; what comes from a changed policy is a change. */
 function isChange({ action }: Step): boolean {
-  return action !== wording.stop;
+  return action !== wording.stop && action !== wording.delete;
 }
 
 function print(rows: readonly Row[], io: Io): void {

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { PolicyId } from '../terminal/terminal.ts';
-import { checkMeaning, type Finding, type PolicyBounds } from './check.ts';
+import { checkMeaning, type Finding, matches, type PolicyBounds } from './check.ts';
 import { type ParsedDocument, parseFile } from './document.ts';
 import type {
   Place,
@@ -71,7 +71,7 @@ export function buildPolicySet(
     if (broken && !policies.has(policy.id)) policies.set(policy.id, policy);
   }
   if (!policies.has(rules.builtin.id)) policies.set(rules.builtin.id, rules.builtin);
-  return policySet(policies, problems);
+  return policySet(policies, [...problems, ...ties([...policies.values()])]);
 }
 
 function unavailable(reason: string, previous: PolicySet | null, rules: PolicyRules): PolicySet {
@@ -199,6 +199,25 @@ function duplicate(loser: Policy, winner: Policy): Problem {
     ['metadata', 'name'],
     `the policy "${loser.id}" is declared twice; the one at ${file}:${line} is in force`,
     'rename one of the two, or delete it',
+  );
+}
+
+/** Members of both groups get the first by name, which may surprise who wrote the other. */
+function ties(policies: readonly Policy[]): readonly Problem[] {
+  const sorted = policies.filter(({ spec }) => spec.groups).sort((a, b) => (a.id < b.id ? -1 : 1));
+  return sorted.flatMap((policy, index) => {
+    const first = sorted.slice(0, index).find((other) => isTie(other, policy));
+    if (first === undefined) return [];
+    const message = `"${first.id}" is for the same groups with the same priority, and comes first by its name`;
+    const hint = 'give one of the two a higher priority';
+    return [placed(policy.declaredAt, 'warning', ['spec', 'groups'], message, hint)];
+  });
+}
+
+function isTie({ spec: a }: Policy, { spec: b }: Policy): boolean {
+  if (a.priority !== b.priority) return false;
+  return (a.groups ?? []).some((one) =>
+    (b.groups ?? []).some((other) => matches(one, other) || matches(other, one)),
   );
 }
 

@@ -19,8 +19,17 @@ export interface ActionsOptions {
   readonly done: (act: Act, entry: Entry, reason: string) => void;
 }
 
+/** What an administrator can ask for, beside what the policy declares. */
+export interface Order {
+  /** `refresh`: the next request makes it anew; `reset`: with an empty home; `delete`: the same, in other words. */
+  readonly kind: 'stop' | 'refresh' | 'reset' | 'delete';
+  readonly reason: string;
+}
+
 /** What can be done with a terminal. */
-export type Act = Exclude<Action['kind'], 'none' | 'refuse'>;
+export type Act = Exclude<Action['kind'], 'none' | 'refuse'> | Order['kind'];
+
+const pastOf = { refresh: 'refreshed', reset: 'reset', delete: 'deleted' } as const;
 
 export class Actions {
   readonly #backend: Backend;
@@ -63,6 +72,14 @@ export class Actions {
     if (action.kind !== 'none' && action.kind !== 'refuse') this.#done(action.kind, entry, action.reason);
   }
 
+  /** Carries out what an administrator asked for, whatever the plan is. */
+  async obey(entry: Entry, { kind, reason }: Order): Promise<void> {
+    this.#log.info({ ...describe(entry), order: kind, reason }, 'reconcile');
+    if (kind === 'stop') await this.#stop(entry);
+    else await this.#remove(entry, `it is being ${pastOf[kind]}`, kind !== 'refresh');
+    this.#done(kind, entry, reason);
+  }
+
   async #carryOut(entry: Entry, action: Action, desired: Desired | undefined): Promise<void> {
     switch (action.kind) {
       case 'none':
@@ -77,8 +94,10 @@ export class Actions {
       case 'start':
         if (desired) this.#arrive(entry, await this.#start(entry, desired));
         return;
+      case 'delete':
+        return this.#remove(entry, 'it is being deleted', true);
       case 'replace':
-        await this.#remove(entry);
+        await this.#remove(entry, 'it is being replaced', false);
         if (desired) await this.#create(entry, desired);
         return;
       case 'create':
@@ -93,9 +112,9 @@ export class Actions {
     await this.#backend.stop(entry.key, this.#signal);
   }
 
-  async #remove(entry: Entry): Promise<void> {
-    this.#observations.doubt(entry, 'it is being replaced');
-    await this.#backend.remove(entry.key, { files: false }, this.#signal);
+  async #remove(entry: Entry, why: string, files: boolean): Promise<void> {
+    this.#observations.doubt(entry, why);
+    await this.#backend.remove(entry.key, { files }, this.#signal);
     this.#observations.record(entry, undefined);
   }
 

@@ -4,7 +4,13 @@
  */
 import type { Logger } from 'pino';
 import type { Backend, BackendListener } from '../backend/backend.ts';
-import { PolicyUnknownError, ShuttingDownError, StartTimeoutError, TerminalsError } from '../errors.ts';
+import {
+  NotFoundError,
+  PolicyUnknownError,
+  ShuttingDownError,
+  StartTimeoutError,
+  TerminalsError,
+} from '../errors.ts';
 import type { PolicySet } from '../policy/policy.ts';
 import { discoveryUser } from '../terminal/names.ts';
 import { type Plan, planTerminal } from '../terminal/plan.ts';
@@ -17,7 +23,7 @@ import type {
   TerminalKey,
   TerminalName,
 } from '../terminal/terminal.ts';
-import { type Act, Actions, describe } from './actions.ts';
+import { type Act, Actions, describe, type Order } from './actions.ts';
 import { type ActivityStore, type SavedActivity, saveIntervalMs } from './activity-store.ts';
 import { backoffMs } from './backoff.ts';
 import { Deadlines } from './deadlines.ts';
@@ -124,7 +130,10 @@ export class Reconciler {
     this.#stopping.abort(new ShuttingDownError());
     for (const timer of this.#timers) clearInterval(timer);
     this.#deadlines.close();
-    for (const entry of this.#registry.all()) rejectWaiters(entry, new ShuttingDownError());
+    for (const entry of this.#registry.all()) {
+      rejectWaiters(entry, new ShuttingDownError());
+      for (const { reject } of entry.orders.splice(0)) reject(new ShuttingDownError());
+    }
     await this.#queue.close();
     await this.#saveActivity();
   }
@@ -148,6 +157,20 @@ export class Reconciler {
     this.#queue.add(entry.name, false);
   }
 
+  /**
+   * Has something done with a terminal that is known; resolves when it is done.
+   * @throws NotFoundError, and what the backend's calls throw
+   */
+  order(order: Order, name: TerminalName): Promise<void> {
+    const entry = this.#registry.get(name);
+    if (entry === undefined) return Promise.reject(unknownTerminal(name));
+    if (this.#stopping.signal.aborted) return Promise.reject(new ShuttingDownError());
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    entry.orders.push({ order, resolve, reject });
+    this.#queue.add(name, true);
+    return promise;
+  }
+
   // --- one terminal -------------------------------------------------------
 
   async #reconcile(name: TerminalName): Promise<void> {
@@ -155,6 +178,7 @@ export class Reconciler {
     if (entry === undefined || this.#stopping.signal.aborted) return;
     if (entry.stale) entry.observed = false;
     entry.stale = false;
+    await this.#obey(entry);
     try {
       await this.#converge(entry);
       entry.failures = 0;
@@ -163,6 +187,13 @@ export class Reconciler {
     }
     entry.progress = null;
     this.#registry.prune(entry);
+  }
+
+  /** Whoever gave an order hears what came of it, and nobody else. */
+  async #obey(entry: Entry): Promise<void> {
+    for (let next = entry.orders.shift(); next !== undefined; next = entry.orders.shift()) {
+      await this.#actions.obey(entry, next.order).then(next.resolve, next.reject);
+    }
   }
 
   /** Plans and acts until there is nothing to do, then serves who waits and notes when to look again. */
@@ -321,9 +352,13 @@ export class Reconciler {
 
   async #saveActivity(): Promise<void> {
     const times = new Map<TerminalName, number>();
-    for (const { name, actual, lastActivityAt } of this.#registry.all()) {
-      if (actual?.phase === 'Running') times.set(name, lastActivityAt);
+    for (const { key, name, actual, lastActivityAt } of this.#registry.all()) {
+      if (actual?.phase === 'Running' || key.context !== null) times.set(name, lastActivityAt);
     }
     await this.#activity.save(times, Date.now());
   }
+}
+
+function unknownTerminal(name: string): NotFoundError {
+  return new NotFoundError(`There is no terminal "${name}".`, 'GET /api/v1/terminals lists them.');
 }

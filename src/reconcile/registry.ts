@@ -3,12 +3,21 @@
  * Nothing in here has to survive the process.
  * @module
  */
+
 import { terminalName } from '../terminal/names.ts';
 import type { Activity, Actual, RunningTerminal, TerminalKey, TerminalName } from '../terminal/terminal.ts';
+import type { Order } from './actions.ts';
 
 /** Somebody who waits for a terminal to run. */
 export interface Waiter {
   resolve(terminal: RunningTerminal): void;
+  reject(error: unknown): void;
+}
+
+/** An order, and who waits for it to be carried out. */
+export interface PendingOrder {
+  readonly order: Order;
+  resolve(): void;
   reject(error: unknown): void;
 }
 
@@ -34,6 +43,8 @@ export class Entry implements Activity {
   lastActivityAt: number;
   inFlight = 0;
   readonly waiters = new Set<Waiter>();
+  /** What an administrator asked for and is still to be done. */
+  readonly orders: PendingOrder[] = [];
 
   constructor(key: TerminalKey, name: TerminalName, now: number) {
     this.key = key;
@@ -89,6 +100,7 @@ export class Registry {
   /** Forgets an entry that stands for nothing: no terminal, nobody waiting. */
   prune(entry: Entry): void {
     if (entry.actual !== undefined || entry.waiters.size > 0 || entry.inFlight > 0) return;
+    if (entry.orders.length > 0) return;
     this.#byKey.delete(lookupKey(entry.key));
     this.#byName.delete(entry.name);
   }

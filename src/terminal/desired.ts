@@ -17,6 +17,7 @@ import type {
 } from './terminal.ts';
 
 const minuteMs = 60_000;
+const dayMs = 24 * 60 * minuteMs;
 
 /** The part of a policy that shapes a terminal; a validated policy's spec has this form. */
 export interface Declaration {
@@ -32,6 +33,7 @@ export interface Declaration {
   readonly pipPackages: readonly string[];
   readonly persistence: { readonly enabled: boolean };
   readonly idleTimeoutMinutes: number;
+  readonly contextRetentionDays: number;
   readonly env: Readonly<Record<string, string>>;
   readonly egress?: { readonly allowedDomains: readonly string[] } | undefined;
   readonly mounts: readonly Mount[];
@@ -85,6 +87,7 @@ export function renderTemplate(
     workload,
     limits: renderLimits(declared),
     idleTimeoutMs: declared.idleTimeoutMinutes * minuteMs,
+    contextRetentionMs: declared.contextRetentionDays * dayMs,
     startTimeoutMs:
       declared.startTimeoutSeconds === undefined
         ? startTimeoutMs[installs ? 'withPackages' : 'plain']

@@ -15,7 +15,8 @@ export interface FieldChange {
 /** What to do with a terminal right now. */
 export type Action =
   | { readonly kind: 'none'; readonly reason: string }
-  | { readonly kind: 'create' | 'start' | 'stop'; readonly reason: string }
+  /** `delete` takes the home with it; nothing else does. */
+  | { readonly kind: 'create' | 'start' | 'stop' | 'delete'; readonly reason: string }
   | {
       readonly kind: 'update' | 'replace';
       readonly reason: string;
@@ -26,7 +27,7 @@ export type Action =
 
 /** What is due later. `at`: epoch milliseconds, or null when only the next start brings it. */
 export interface Deferred {
-  readonly kind: 'stop' | 'replace';
+  readonly kind: 'stop' | 'replace' | 'delete';
   readonly at: number | null;
   readonly reason: string;
   readonly changes: readonly FieldChange[];
@@ -63,6 +64,18 @@ export function planTerminal(input: PlanInput): Plan {
     if (!requested || desired === undefined) return now({ kind: 'none', reason: 'it is not asked for' });
     return now({ kind: 'create', reason: 'first request' });
   }
+  const end = requested ? null : retentionEnd(input, actual);
+  if (end !== null && end.at !== null && end.at <= input.now)
+    return now({ kind: 'delete', reason: end.reason });
+  return withDeferred(planPresent(input, actual), end);
+}
+
+function withDeferred(plan: Plan, more: Deferred | null): Plan {
+  return more === null ? plan : { ...plan, deferred: [...plan.deferred, more].sort(byTime) };
+}
+
+function planPresent(input: PlanInput, actual: Actual): Plan {
+  const { desired, requested } = input;
   switch (actual.phase) {
     case 'Running':
       return planRunning(input, actual);
@@ -120,6 +133,15 @@ function planRunning(input: PlanInput, actual: RunningTerminal): Plan {
 
 function byTime(a: Deferred, b: Deferred): number {
   return (a.at ?? Number.POSITIVE_INFINITY) - (b.at ?? Number.POSITIVE_INFINITY);
+}
+
+/** The terminal of a chat or an automation does not stay for ever. */
+function retentionEnd({ desired, activity, now: at }: PlanInput, actual: Actual): Deferred | null {
+  if (desired === undefined || desired.suspended || desired.contextRetentionMs === 0) return null;
+  if (actual.key.context === null) return null;
+  const days = desired.contextRetentionMs / 86_400_000;
+  const reason = `its ${actual.key.context.split(':', 1)[0]} did not use it for ${days} ${days === 1 ? 'day' : 'days'}`;
+  return { kind: 'delete', at: quietAt(desired.contextRetentionMs, activity, at), reason, changes: [] };
 }
 
 /** When a quiet time of `quietMs` ends, by what is known of its use now. */

@@ -62,6 +62,8 @@ export interface Template {
   readonly limits: Limits;
   /** 0: never. */
   readonly idleTimeoutMs: number;
+  /** After so long without use the terminal of a chat or an automation is deleted; 0: never. */
+  readonly contextRetentionMs: number;
   /** How long a start may take until /health answers, packages included. */
   readonly startTimeoutMs: number;
   readonly rollout: Rollout;

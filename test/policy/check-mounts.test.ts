@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { checkMeaning, mountTargetProblem } from '../../src/policy/check.ts';
+import { checkMeaning } from '../../src/policy/check.ts';
+import { mountTargetProblem } from '../../src/policy/mount-target.ts';
 import { specOf } from './documents.ts';
 import { rulesWith } from './fixtures.ts';
 

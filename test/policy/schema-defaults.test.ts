@@ -5,6 +5,7 @@ import { header, specOf } from './documents.ts';
 
 describe('defaults', () => {
   const everything = {
+    priority: 0,
     image: 'ghcr.io/open-webui/open-terminal:latest',
     resources: {
       requests: { cpu: '100m', memory: '256Mi' },
@@ -14,6 +15,7 @@ describe('defaults', () => {
     pipPackages: [],
     persistence: { enabled: true, size: '1Gi' },
     idleTimeoutMinutes: 30,
+    contextRetentionDays: 30,
     env: {},
     mounts: [],
     rollout: { when: 'idle', idleAfterMinutes: 5 },

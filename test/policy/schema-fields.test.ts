@@ -36,6 +36,13 @@ const notLists = ['a', 1, {}, null];
 const minutes = { good: [0, 0.5, 525_600], bad: [-1, 525_601, '30', true, null, []] };
 
 const fields: readonly Field[] = [
+  {
+    way: ['groups'],
+    good: [['data', 'ml-*']],
+    bad: [[], Array.from({ length: 101 }, () => 'a'), 'data', 1, {}, null],
+  },
+  { way: ['groups', 0], good: ['a b', '*', long(256)], bad: ['', ' ', long(257), 1, null] },
+  { way: ['priority'], good: [0, -1_000_000, 1_000_000], bad: [0.5, -1_000_001, 1_000_001, '1', null] },
   { way: ['image'], good: ['a', long(300)], bad: ['', ...notTexts] },
   { way: ['resources'], good: [{}], bad: notMaps },
   { way: ['resources', 'requests'], good: [{}], bad: notMaps },
@@ -65,6 +72,7 @@ const fields: readonly Field[] = [
   { way: ['persistence', 'size'], good: ['5Gi', 5], bad: [true, [], null] },
   { way: ['persistence', 'storageClass'], good: ['fast'], bad: ['', ...notTexts] },
   { way: ['idleTimeoutMinutes'], ...minutes },
+  { way: ['contextRetentionDays'], good: [0, 0.5, 3650], bad: [-1, 3651, '30', null] },
   { way: ['env'], good: [{}, { TZ: 'x', _a1: '' }], bad: notMaps },
   { way: ['env', 'A'], good: ['', 'x\ny'], bad: notTexts },
   { way: ['egress'], good: [{ allowedDomains: [] }], bad: [{}, ...notMaps] },

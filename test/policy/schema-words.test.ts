@@ -48,7 +48,7 @@ describe('an unknown field', () => {
   });
 
   test('of enormous length has no guess, and the fields that there are are listed', () => {
-    assert.match(String(wrongIn({ [long(200)]: 1 })[0]), /the fields here are image/);
+    assert.match(String(wrongIn({ [long(200)]: 1 })[0]), /the fields here are .*image/);
   });
 });
 

@@ -24,6 +24,7 @@ export const declaration: Declaration = {
   pipPackages: [],
   persistence: { enabled: true },
   idleTimeoutMinutes: 30,
+  contextRetentionDays: 30,
   env: {},
   mounts: [],
   rollout: { when: 'idle', idleAfterMinutes: 5 },

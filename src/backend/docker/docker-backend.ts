@@ -100,11 +100,10 @@ export class DockerBackend implements Backend {
   }
 
   watch(listener: BackendListener, signal: AbortSignal): void {
-    const keys = new Map<string, TerminalKey>();
     const looking = new Set<string>();
     const again = new Set<string>();
 
-    const look = async (id: string): Promise<void> => {
+    const look = async (id: string, key: TerminalKey): Promise<void> => {
       if (looking.has(id)) {
         again.add(id);
         return;
@@ -112,23 +111,22 @@ export class DockerBackend implements Backend {
       looking.add(id);
       try {
         const info = await this.#inspectContainer(id, signal);
-        const key = info ? keyOf(info.Config.Labels ?? {}) : keys.get(id);
-        if (key && info) keys.set(id, key);
-        if (!info) keys.delete(id);
-        // A container that is gone may have been replaced by now: what counts is what bears the name.
-        if (key)
-          listener.changed(key, info ? (this.#observe(info) ?? undefined) : await this.inspect(key, signal));
+        // One that is gone, or was renamed, may have been replaced by now: what counts is what bears the name.
+        listener.changed(key, (info && this.#observe(info)) ?? (await this.inspect(key, signal)));
       } catch (error) {
         if (!signal.aborted) this.#log.warn({ err: error }, 'a changed container could not be inspected');
       }
       looking.delete(id);
-      if (again.delete(id)) await look(id);
+      if (again.delete(id)) await look(id, key);
     };
 
     void followEvents(
       this.#docker,
       {
-        happened: (id) => void look(id),
+        happened: (id, attributes) => {
+          const key = keyOf(attributes);
+          if (key) void look(id, key);
+        },
         connected: async () => listener.relisted(await this.list(signal)),
       },
       this.#log,
@@ -366,7 +364,9 @@ export class DockerBackend implements Backend {
       );
     }
     const actual = this.#observe(info);
-    const fits = actual?.revision === desired.revision && info.State.Running && !info.State.Paused;
+    // Just created: by another replica that is about to start it, or by one that ended before it could.
+    const starts = info.State.Running ? !info.State.Paused : info.State.Status === 'created';
+    const fits = actual?.revision === desired.revision && starts;
     if (fits) return this.#startContainer(info.Id, desired, signal);
     await this.#removeContainer(info.Id, signal);
     return null;

@@ -9,8 +9,8 @@ import { ours } from './container.ts';
 import { unlimitedCall } from './engine.ts';
 
 export interface EventReceiver {
-  /** Something happened to the container of this id. */
-  happened(containerId: string): void;
+  /** Something happened to the container of this id, which has or had these labels. */
+  happened(containerId: string, labels: Readonly<Record<string, string>>): void;
   /** The stream is (back) up: what happened before is not known. */
   connected(): Promise<void>;
 }
@@ -57,7 +57,9 @@ function receive(line: string, receiver: EventReceiver): void {
   const event: unknown = JSON.parse(line);
   if (typeof event !== 'object' || event === null || !('Actor' in event)) return;
   const { Actor: actor } = event;
-  if (typeof actor === 'object' && actor !== null && 'ID' in actor) receiver.happened(String(actor.ID));
+  if (typeof actor !== 'object' || actor === null || !('ID' in actor)) return;
+  const attributes = 'Attributes' in actor && typeof actor.Attributes === 'object' ? actor.Attributes : {};
+  receiver.happened(String(actor.ID), { ...attributes });
 }
 
 /** Chunks split anywhere, also within a character. */

@@ -3,6 +3,7 @@
  * @module
  */
 import type { ContainerInspectInfo } from 'dockerode';
+import { terminalName } from '../../terminal/names.ts';
 import type {
   Actual,
   Address,
@@ -66,11 +67,11 @@ export interface Viewpoint {
   readonly now: number;
 }
 
-/** The actual state of one of our containers; null for a foreign one. */
+/** The actual state of one of our containers; null for a foreign one, and for one that was renamed by hand. */
 export function observe(info: ContainerInspectInfo, viewpoint: Viewpoint): Actual | null {
   const containerLabels: LabelMap = info.Config.Labels ?? {};
   const key = keyOf(containerLabels);
-  if (key === null) return null;
+  if (key === null || nameOf(info) !== terminalName(key)) return null;
   const observed = {
     key,
     name: nameOf(info),

@@ -22,7 +22,8 @@ export function translate(file: string, mounts: readonly OwnMount[]): string | n
       ({ destination }) => file === destination || file.startsWith(`${destination.replace(/\/$/, '')}/`),
     )
     .sort((a, b) => b.destination.length - a.destination.length)[0];
-  if (holding === undefined) return null;
+  // A mount without a source is in memory only.
+  if (holding === undefined || holding.source === '') return null;
   return path.posix.join(holding.source, path.posix.relative(holding.destination, file));
 }
 

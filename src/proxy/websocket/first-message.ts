@@ -62,6 +62,11 @@ export class FirstMessageReader {
     }
   }
 
+  /** What was taken in and not given to `control`, as it came. */
+  get held(): Buffer {
+    return Buffer.concat([...this.#frames, this.#bytes]);
+  }
+
   #takeFragment(opcode: number, frame: Buffer, payload: Buffer): void {
     const continues = opcode === opcodes.continuation;
     if (continues === (this.#opcode === null)) {

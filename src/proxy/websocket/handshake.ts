@@ -8,6 +8,8 @@ import http, { type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Address } from '../../terminal/terminal.ts';
 
+/** 16 bytes in base64. */
+const keyForm = /^[A-Za-z0-9+/]{22}==$/;
 const guid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 function acceptOf(key: string): string {
@@ -30,7 +32,7 @@ export function acceptClient(request: IncomingMessage, socket: Duplex): boolean 
             'WebSocket version 13 is spoken here.',
             'Sec-WebSocket-Version: 13\r\n',
           )
-        : key === undefined || Buffer.from(key, 'base64').length !== 16
+        : key === undefined || !keyForm.test(key)
           ? refusal(400, 'Bad Request', 'Sec-WebSocket-Key is missing or malformed.')
           : null;
   if (refused !== null) {

@@ -99,10 +99,16 @@ export class Splice {
   /** The terminal is gone: with a Close frame of its own, or without a word, which is told in its place. */
   readonly #terminalEnded = (): void => {
     if (this.#parted || this.#farewell !== null) return;
-    if (this.#toClient.closed) this.#client.end();
+    if (this.#toClient.closed) this.#finish();
     else if (this.#toClient.atBoundary) this.close(1011, 'the terminal ended the connection');
     else this.#part();
   };
+
+  /** All is said: the client's end is waited for once it has everything, for a moment. */
+  #finish(): void {
+    if (this.#client.writableEnded) return;
+    this.#client.end(() => setTimeout(this.#part, closeGraceMs).unref());
+  }
 
   /** A peer that breaks the protocol ends the connection: nothing after that can be understood. */
   #guard<T>(read: () => T): T | undefined {

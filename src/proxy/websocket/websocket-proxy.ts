@@ -93,8 +93,9 @@ export class WebSocketProxy {
 
   async #enter(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const gone = new AbortController();
-    const onClose = () => gone.abort(new Refusal(1006, 'the client went away'));
-    socket.once('close', onClose);
+    const onGone = () => gone.abort(new Refusal(1006, 'the client went away'));
+    // The end of what it sends comes without a close, since an HTTP server's sockets may stay half open.
+    socket.once('close', onGone).once('end', onGone);
     this.#entering.add(socket);
     let refusal: Refusal | null = null;
     try {
@@ -104,7 +105,7 @@ export class WebSocketProxy {
       refusal = refusalOf(error);
       part(socket, refusal.closeCode, refusal.message);
     } finally {
-      socket.off('close', onClose);
+      socket.off('close', onGone).off('end', onGone);
       this.#entering.delete(socket);
     }
     this.#options.outcome(request, refusal);
@@ -139,10 +140,19 @@ export class WebSocketProxy {
   #withoutAuth(): NonNullable<SpliceOptions['filter']> {
     const controls: Buffer[] = [];
     const reader = new FirstMessageReader(this.#limits().limit, ({ frame }) => controls.push(frame));
+    const read = (chunk: Buffer): readonly Buffer[] | null => {
+      try {
+        const first = reader.push(chunk);
+        return first && [first.passOn, first.rest];
+      } catch (error) {
+        // Too large for an auth message: it is the terminal's.
+        if (error instanceof ProtocolError && error.closeCode === 1009) return [reader.held];
+        throw error;
+      }
+    };
     return (chunk) => {
-      const first = reader.push(chunk);
-      const passOn = Buffer.concat([...controls.splice(0), ...(first ? [first.passOn, first.rest] : [])]);
-      return { passOn, done: first !== null };
+      const message = read(chunk);
+      return { passOn: Buffer.concat([...controls.splice(0), ...(message ?? [])]), done: message !== null };
     };
   }
 

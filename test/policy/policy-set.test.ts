@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { builtinPolicy } from '../../src/policy/builtin.ts';
+import { buildPolicySet } from '../../src/policy/policy-set.ts';
+import { policyOf, policyText, problemsOf, rulesWith, setOf } from './fixtures.ts';
+
+const names = ({ policies }: ReturnType<typeof setOf>) => [...policies.keys()];
+
+describe('a policy set', () => {
+  test('has the policies of all files, sorted by name, each with its place', () => {
+    const set = setOf({
+      'z.yaml': policyText('b'),
+      'a.yaml': `# two\n${policyText('c')}---\n${policyText('a')}`,
+    });
+    assert.deepEqual(names(set), ['a', 'b', 'c', 'default']);
+    assert.deepEqual(policyOf(set, 'c').declaredAt, { file: 'a.yaml', line: 2, column: 1 });
+    assert.deepEqual(policyOf(set, 'a').declaredAt, { file: 'a.yaml', line: 8, column: 1 });
+    assert.deepEqual(problemsOf(set), []);
+  });
+
+  test('is the same whatever the order of the files', () => {
+    const a = setOf({ 'a.yaml': policyText('x', 'image: a'), 'b.yaml': policyText('x', 'image: b') });
+    const b = setOf({ 'b.yaml': policyText('x', 'image: b'), 'a.yaml': policyText('x', 'image: a') });
+    assert.deepEqual(a, b);
+  });
+
+  test('has defaults of the configuration in policies that say nothing else', () => {
+    const rules = rulesWith({ defaults: { image: 'configured:1' } });
+    const set = setOf({ 'a.yaml': policyText('a'), 'b.yaml': policyText('b', 'image: own:1') }, null, rules);
+    assert.deepEqual(
+      [policyOf(set, 'a').spec.image, policyOf(set, 'b').spec.image],
+      ['configured:1', 'own:1'],
+    );
+  });
+
+  test('has limits that are above the bound lowered, with a warning', () => {
+    const set = setOf(
+      { 'a.yaml': policyText('a', 'resources: {limits: {cpu: 8}}') },
+      null,
+      rulesWith({ maxCpuMillis: 2000 }),
+    );
+    assert.equal(policyOf(set, 'a').spec.resources.limits.cpu, '2000m');
+    assert.deepEqual(problemsOf(set), [
+      'a.yaml:6:29: warning: spec.resources.limits.cpu: 8 is above TERMINALS_MAX_CPU (2000m is used instead)',
+    ]);
+  });
+});
+
+describe('the built-in default', () => {
+  const rules = rulesWith({ builtin: builtinPolicy({ image: 'configured:1', idleTimeoutMinutes: 7 }) });
+
+  test('is in force without any file, with what the configuration says', () => {
+    const { id, spec, declaredAt } = policyOf(setOf({}, null, rules), 'default');
+    assert.deepEqual([id, spec.image, spec.idleTimeoutMinutes], ['default', 'configured:1', 7]);
+    assert.equal(declaredAt.file, '(built-in)');
+  });
+
+  test('is replaced by a policy of that name, which is no duplicate', () => {
+    const set = setOf({ 'a.yaml': policyText('default', 'image: own:1') }, setOf({}, null, rules), rules);
+    assert.equal(policyOf(set, 'default').spec.image, 'own:1');
+    assert.deepEqual(problemsOf(set), []);
+  });
+
+  test('is back when that policy is taken away', () => {
+    const before = setOf({ 'a.yaml': policyText('default', 'image: own:1') }, null, rules);
+    assert.equal(policyOf(setOf({}, before, rules), 'default').spec.image, 'configured:1');
+  });
+
+  test('stays while a policy of that name is broken from its beginning', () => {
+    const set = setOf({ 'a.yaml': policyText('default', 'image: A B') }, setOf({}, null, rules), rules);
+    assert.equal(policyOf(set, 'default').declaredAt.file, '(built-in)');
+    assert.equal(problemsOf(set).length, 1);
+  });
+});
+
+describe('the revision', () => {
+  const revision = (files: Record<string, string>) => setOf(files).revision;
+  const text = policyText('a', 'image: a:1', 'env: {A: x, B: y}');
+
+  test('changes with what a policy says, with a policy added, and with one taken away', () => {
+    const revisions = [
+      revision({}),
+      revision({ 'a.yaml': text }),
+      revision({ 'a.yaml': policyText('a', 'image: a:2') }),
+      revision({ 'a.yaml': text, 'b.yaml': policyText('b') }),
+      revision({ 'a.yaml': text.replace('name: a', 'name: c') }),
+    ];
+    assert.equal(new Set(revisions).size, revisions.length);
+  });
+
+  test('does not change with places, comments, order of fields or defaults written out', () => {
+    const same = `# moved\n\n${policyText('a', 'suspend: false', 'env: {B: y, A: x}', 'image: "a:1"')}`;
+    assert.equal(revision({ 'sub/other.yml': same }), revision({ 'a.yaml': text }));
+  });
+
+  test('does not change with a broken policy beside the good ones', () => {
+    assert.equal(revision({ 'a.yaml': text, 'b.yaml': 'nonsense: [' }), revision({ 'a.yaml': text }));
+  });
+});
+
+describe('two policies of one name', () => {
+  const first = policyText('x', 'image: first:1');
+  const second = policyText('x', 'image: second:1');
+
+  test('in two files: the first path is in force, and the problem says where both are', () => {
+    const set = setOf({ 'b.yaml': second, 'a.yaml': first });
+    assert.equal(policyOf(set, 'x').spec.image, 'first:1');
+    assert.deepEqual(problemsOf(set), [
+      'b.yaml:1:1: error: metadata.name: the policy "x" is declared twice; the one at a.yaml:1 is in force (rename one of the two, or delete it)',
+    ]);
+  });
+
+  test('in one file: the first is in force', () => {
+    const set = setOf({ 'a.yaml': `${first}---\n${second}` });
+    assert.equal(policyOf(set, 'x').spec.image, 'first:1');
+    assert.match(String(problemsOf(set)), /^a\.yaml:8:1: error: .* the one at a\.yaml:1 is in force/);
+  });
+
+  test('the one that was in force stays, even where the other comes first', () => {
+    const before = setOf({ 'b.yaml': second });
+    const set = setOf({ 'a.yaml': first, 'b.yaml': second }, before);
+    assert.equal(policyOf(set, 'x').spec.image, 'second:1');
+    assert.match(String(problemsOf(set)), /^a\.yaml:1:1: .* the one at b\.yaml:1 is in force/);
+    assert.equal(policyOf(setOf({ 'a.yaml': first, 'b.yaml': second }, set), 'x').spec.image, 'second:1');
+  });
+
+  test('of which the one in force is taken away: the other follows', () => {
+    const before = setOf({ 'a.yaml': first, 'b.yaml': second });
+    const set = setOf({ 'b.yaml': second }, before);
+    assert.equal(policyOf(set, 'x').spec.image, 'second:1');
+    assert.deepEqual(problemsOf(set), []);
+  });
+
+  test('of which the one in force is broken: its last good version stays before the other', () => {
+    const before = setOf({ 'b.yaml': second });
+    const set = setOf({ 'a.yaml': first, 'b.yaml': policyText('x', 'image: A B') }, before);
+    assert.equal(policyOf(set, 'x').spec.image, 'second:1');
+    assert.equal(problemsOf(set).length, 2);
+  });
+});
+
+test('thousands of problems in one document are said in part, errors first', () => {
+  const env = Array.from({ length: 150 }, (_, index) => `K${index}: ${index}`).join(', ');
+  const problems = problemsOf(setOf({ 'a.yaml': policyText('a', `env: {${env}}`) }));
+  assert.equal(problems.length, 101);
+  assert.ok(
+    problems.includes(
+      'a.yaml:1:1: error: there are 50 problems more in this document (mend those that are said first)',
+    ),
+  );
+
+  const packages = Array.from({ length: 200 }, () => 'p').join(', ');
+  const mixed = problemsOf(
+    setOf({ 'a.yaml': policyText('a', `packages: [${packages}]`, 'env: {OPEN_TERMINAL_API_KEY: x}') }),
+  );
+  assert.equal(mixed.filter((one) => one.includes(': error: ')).length, 1);
+});
+
+test('a file that can not be read is a problem in its first line', () => {
+  const set = buildPolicySet([{ path: 'a.yaml', unreadable: 'permission denied' }], null, rulesWith());
+  assert.deepEqual(problemsOf(set), [
+    'a.yaml:1:1: error: permission denied (make it readable, or move it out of the directory)',
+  ]);
+});

@@ -1,0 +1,191 @@
+/**
+ * A backend that keeps its terminals in memory: it obeys the interface to the letter, and fails, dawdles, succeeds by half
+ * or loses events when a test says so.
+ */
+import type { Backend, BackendListener, Progress } from '../../src/backend/backend.ts';
+import { EngineUnavailableError, StartFailedError } from '../../src/errors.ts';
+import { fingerprintOf } from '../../src/terminal/desired.ts';
+import { terminalName } from '../../src/terminal/names.ts';
+import type {
+  Actual,
+  Address,
+  Desired,
+  RunningTerminal,
+  TerminalKey,
+  TerminalName,
+  Workload,
+} from '../../src/terminal/terminal.ts';
+
+export type Operation = 'list' | 'inspect' | 'prepare' | 'create' | 'start' | 'update' | 'stop' | 'remove';
+
+/** What goes wrong around an operation: `before` it has had any effect, or `after` it has had it. */
+export interface Fault {
+  before?(): void | Promise<void>;
+  after?(): void | Promise<void>;
+}
+
+export interface Call {
+  readonly operation: Operation;
+  readonly name: TerminalName | null;
+}
+
+export class MemoryBackend implements Backend {
+  readonly kind = 'process';
+  readonly platform = {};
+  readonly unenforced = [];
+  readonly calls: Call[] = [];
+  /** Homes that exist; only `remove` with files takes one away. */
+  readonly homes = new Set<TerminalName>();
+  /** While false, nothing answers. */
+  up = true;
+  /** While true, no event gets through. */
+  deaf = false;
+  readonly #address: (desired: Desired) => Address;
+  readonly #terminals = new Map<TerminalName, Actual>();
+  readonly #faults = new Map<Operation, Fault[]>();
+  #listener: BackendListener | null = null;
+  #ticks = 0;
+
+  /** @param address where a terminal's server answers. */
+  constructor(address: (desired: Desired) => Address = () => ({ host: '127.0.0.1', port: 9 })) {
+    this.#address = address;
+  }
+
+  // --- what a test does to it ----------------------------------------------
+
+  /** Puts a fault around the next calls of an operation. */
+  inject(operation: Operation, fault: Fault, times = 1): void {
+    const waiting = this.#faults.get(operation) ?? [];
+    this.#faults.set(operation, [...waiting, ...Array<Fault>(times).fill(fault)]);
+  }
+
+  /** How often an operation was called. */
+  count(operation: Operation): number {
+    return this.calls.filter((call) => call.operation === operation).length;
+  }
+
+  /** What changed something, in order. */
+  get changes(): readonly Operation[] {
+    const reading = new Set<Operation>(['list', 'inspect']);
+    return this.calls.map(({ operation }) => operation).filter((operation) => !reading.has(operation));
+  }
+
+  actual(key: TerminalKey): Actual | undefined {
+    return this.#terminals.get(terminalName(key));
+  }
+
+  /** Something outside of Terminals changed it (undefined: took it away); told unless deaf. */
+  outside(key: TerminalKey, actual: Actual | undefined): void {
+    this.#put(key, actual);
+  }
+
+  /** The connection to the engine came back: everything is listed again. */
+  comesBack(): void {
+    this.up = true;
+    this.#listener?.relisted([...this.#terminals.values()]);
+  }
+
+  // --- the interface -------------------------------------------------------
+
+  list(): Promise<readonly Actual[]> {
+    return this.#run('list', null, () => [...this.#terminals.values()]);
+  }
+
+  inspect(key: TerminalKey): Promise<Actual | undefined> {
+    return this.#run('inspect', key, () => this.actual(key));
+  }
+
+  watch(listener: BackendListener, signal: AbortSignal): void {
+    this.#listener = listener;
+    signal.addEventListener('abort', () => {
+      this.#listener = null;
+    });
+  }
+
+  prepare(_workload: Workload, progress: Progress): Promise<void> {
+    return this.#run('prepare', null, () => progress('pulling 45 %'));
+  }
+
+  create(desired: Desired, progress: Progress): Promise<RunningTerminal> {
+    return this.#run('create', desired.key, () => {
+      progress('starting');
+      const known = this.actual(desired.key);
+      if (known?.phase === 'Running' && known.revision === desired.revision) return known;
+      this.homes.add(desired.name);
+      return this.#put(desired.key, this.#running(desired));
+    });
+  }
+
+  start(desired: Desired): Promise<RunningTerminal> {
+    return this.#run('start', desired.key, () => {
+      const known = this.actual(desired.key);
+      if (known?.phase === 'Running') return known;
+      if (known === undefined) throw new StartFailedError('The terminal is not there.', 'Try again.');
+      return this.#put(desired.key, { ...this.#running(desired), revision: known.revision });
+    });
+  }
+
+  update(desired: Desired): Promise<Actual> {
+    return this.#run('update', desired.key, () => {
+      const known = this.actual(desired.key);
+      if (known === undefined) throw new StartFailedError('The terminal is not there.', 'Try again.');
+      return this.#put(desired.key, { ...known, limits: desired.limits });
+    });
+  }
+
+  stop(key: TerminalKey): Promise<void> {
+    return this.#run('stop', key, () => {
+      const known = this.actual(key);
+      if (known === undefined) return;
+      const { name, revision, fingerprint, limits, idleTimeoutMs } = known;
+      this.#put(key, { phase: 'Idle', key, name, revision, fingerprint, limits, idleTimeoutMs });
+    });
+  }
+
+  remove(key: TerminalKey, { files }: { readonly files: boolean }): Promise<void> {
+    return this.#run('remove', key, () => {
+      this.#put(key, undefined);
+      if (files) this.homes.delete(terminalName(key));
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#listener = null;
+  }
+
+  async #run<T>(operation: Operation, key: TerminalKey | null, effect: () => T): Promise<T> {
+    this.calls.push({ operation, name: key === null ? null : terminalName(key) });
+    const fault = this.#faults.get(operation)?.shift();
+    // Nothing real answers in the same turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    await fault?.before?.();
+    if (!this.up) throw new EngineUnavailableError('The engine does not answer.', 'Start it.');
+    const result = effect();
+    await fault?.after?.();
+    return result;
+  }
+
+  #put<A extends Actual | undefined>(key: TerminalKey, actual: A): A {
+    const name = terminalName(key);
+    if (actual === undefined) this.#terminals.delete(name);
+    else this.#terminals.set(name, actual);
+    if (!this.deaf) setImmediate(() => this.#listener?.changed(key, this.#terminals.get(name)));
+    return actual;
+  }
+
+  #running(desired: Desired): RunningTerminal {
+    this.#ticks += 1;
+    return {
+      phase: 'Running',
+      key: desired.key,
+      name: desired.name,
+      revision: desired.revision,
+      fingerprint: fingerprintOf(desired.workload),
+      limits: desired.limits,
+      idleTimeoutMs: desired.idleTimeoutMs,
+      address: this.#address(desired),
+      apiKey: `key-of-${desired.name}`,
+      startedAt: this.#ticks,
+    };
+  }
+}
