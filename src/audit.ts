@@ -23,10 +23,11 @@ export class Audit {
 
   /** @param destination null: nothing is recorded. */
   constructor(destination: DestinationStream | null) {
+    // On standard output its lines stand among those of the other log.
     const options = {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: () => ({}) },
+      formatters: { level: () => ({ log: 'audit' }) },
     };
     this.#log = destination && pino(options, destination);
   }

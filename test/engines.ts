@@ -2,7 +2,9 @@
  * What a test needs and a machine may lack. A missing engine is a skip with its reason, or a failure where
  * TERMINALS_TEST_REQUIRE names it (as CI does).
  */
+import { KubeConfig } from '@kubernetes/client-node';
 import { dockerAnswers } from '../src/backend/docker/engine.ts';
+import { KubeClient } from '../src/kubernetes/client.ts';
 
 const required = (process.env.TERMINALS_TEST_REQUIRE ?? '').split(',').map((name) => name.trim());
 
@@ -12,4 +14,45 @@ export async function withoutDocker(): Promise<string | false> {
   if (required.includes('docker'))
     throw new Error('no Docker engine answers, and TERMINALS_TEST_REQUIRE asks for one');
   return 'skipped: no Docker engine';
+}
+
+interface NodeList {
+  readonly items: readonly {
+    readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
+  }[];
+}
+
+/** False where KUBECONFIG names a cluster that answers, else why the test is skipped. Throws where Kubernetes is required. */
+export async function withoutCluster(): Promise<string | false> {
+  return (await nodes()) === null ? missingCluster('cluster') : false;
+}
+
+/** As withoutCluster, for tests whose Pods have to run. */
+export async function withoutNode(): Promise<string | false> {
+  const ready = (await nodes())?.items.filter(({ status }) =>
+    status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True'),
+  );
+  return ready === undefined || ready.length === 0 ? missingCluster('cluster with a node') : false;
+}
+
+function missingCluster(what: string): string {
+  if (required.includes('kubernetes'))
+    throw new Error(`KUBECONFIG names no ${what} that answers, and TERMINALS_TEST_REQUIRE asks for one`);
+  return `skipped: no ${what}`;
+}
+
+async function nodes(): Promise<NodeList | null> {
+  if (!process.env.KUBECONFIG) return null;
+  const config = new KubeConfig();
+  try {
+    config.loadFromDefault();
+    const client = new KubeClient(config);
+    try {
+      return await client.request<NodeList>('GET', '/api/v1/nodes', { signal: AbortSignal.timeout(5_000) });
+    } finally {
+      await client.close();
+    }
+  } catch {
+    return null;
+  }
 }

@@ -43,6 +43,8 @@ export function createServer(options: ServerOptions): FastifyInstance {
     genReqId: requestId,
     rewriteUrl: (request) => destination(request as IncomingMessage),
     forceCloseConnections: 'idle',
+    // What came on an open connection is still served; the connection ends with it.
+    return503OnClosing: false,
     requestTimeout: 0,
     keepAliveTimeout: 75_000,
     clientErrorHandler: refuseMalformed,

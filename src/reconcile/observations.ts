@@ -44,7 +44,8 @@ export class Observations {
   }
 }
 
-function isSameRun(before: RunningTerminal, actual: Actual | undefined): boolean {
+/** Whether both are the same run of a terminal, as connections care for it. */
+export function isSameRun(before: RunningTerminal, actual: Actual | undefined): boolean {
   return (
     actual?.phase === 'Running' &&
     actual.address.host === before.address.host &&

@@ -27,7 +27,7 @@ import { type Act, Actions, describe, type Order } from './actions.ts';
 import { type ActivityStore, type SavedActivity, saveIntervalMs } from './activity-store.ts';
 import { backoffMs } from './backoff.ts';
 import { Deadlines } from './deadlines.ts';
-import { Observations } from './observations.ts';
+import { isSameRun, Observations } from './observations.ts';
 import { WorkQueue } from './queue.ts';
 import { type Entry, Registry } from './registry.ts';
 import type { Templates } from './templates.ts';
@@ -152,7 +152,7 @@ export class Reconciler {
   /** A connection to this terminal failed: what is believed of it is looked up again before anybody is sent there. */
   suspect(key: TerminalKey, seen: RunningTerminal): void {
     const entry = this.#registry.find(key);
-    if (entry === undefined || entry.actual !== seen) return;
+    if (entry === undefined || !isSameRun(seen, entry.actual)) return;
     this.#observations.suspect(entry);
     this.#queue.add(entry.name, false);
   }
@@ -179,11 +179,12 @@ export class Reconciler {
     if (entry.stale) entry.observed = false;
     entry.stale = false;
     await this.#obey(entry);
+    const asked = entry.waiters.size > 0;
     try {
       await this.#converge(entry);
       entry.failures = 0;
     } catch (error) {
-      this.#failed(entry, error);
+      this.#failed(entry, error, asked);
     }
     entry.progress = null;
     this.#registry.prune(entry);
@@ -242,9 +243,9 @@ export class Reconciler {
     this.#deadlines.set(entry.name, plan.deferred.find(({ at }) => at !== null)?.at ?? null);
   }
 
-  #failed(entry: Entry, error: unknown): void {
-    const asked = entry.waiters.size > 0;
-    rejectWaiters(entry, error);
+  /** @param asked whether somebody waited when the work began; who came since is served by the work queued for them. */
+  #failed(entry: Entry, error: unknown, asked: boolean): void {
+    if (asked) rejectWaiters(entry, error);
     if (this.#stopping.signal.aborted) return;
     const log = this.#log.child(describe(entry));
     entry.failures += 1;
@@ -339,6 +340,8 @@ export class Reconciler {
   async #waitFor(entry: Entry, signal: AbortSignal): Promise<Reached> {
     this.#stopping.signal.throwIfAborted();
     const limitMs = (this.#template(entry.key)?.startTimeoutMs ?? 0) + patienceMs;
+    // Asking for it is use of it: one whose idle time is just over is not stopped under who comes back.
+    entry.touch();
     const running = waitFor(entry, limitMs, signal);
     this.#queue.add(entry.name, true);
     return { terminal: await running, use: entry };

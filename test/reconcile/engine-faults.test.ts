@@ -150,19 +150,23 @@ test('one that never answers after its start is replaced by the next request', a
   assert.equal(backend.homes.size, 1);
 });
 
-test('a stop that fails is tried again later, and until then the terminal is found where it is', async (t) => {
+test('who comes while a stop fails gets the terminal as it is: the failure is none of theirs', async (t) => {
   const policies = new MemoryPolicies(policyOf({ idleTimeoutMinutes: 0.001 }));
   const { backend, reconciler } = await harness(t, { policies });
   await reconciler.reach(alice, patient);
+  const held = gate();
   backend.inject('stop', {
-    before: () => {
+    before: async () => {
+      await held.passed;
       throw new EngineUnavailableError('The engine does not answer.', 'Start it.');
     },
   });
-  await until(() => backend.count('stop') === 1, 'it was tried');
-  const { terminal } = await reconciler.reach(alice, patient);
-  assert.equal(terminal.phase, 'Running');
-  await until(() => backend.count('stop') === 2, 'it is tried again');
+  await until(() => backend.count('stop') === 1, 'it is tried');
+  const reaching = reconciler.reach(alice, patient);
+  held.open();
+  assert.equal((await reaching).terminal.phase, 'Running');
+  assert.deepEqual(backend.changes, ['create', 'stop']);
+  await until(() => backend.count('stop') === 2, 'unused again, it is stopped');
 });
 
 test('a replacement that fails halfway leaves the home, and the next request makes the terminal', async (t) => {

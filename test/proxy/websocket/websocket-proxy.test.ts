@@ -16,7 +16,7 @@ import { authenticate, dial } from './clients.ts';
 async function alone(t: TestContext, options: Partial<WebSocketProxyOptions> = {}) {
   const outcomes: (Refusal | null)[] = [];
   const proxy = new WebSocketProxy({
-    admitsEarly: () => false,
+    admitsEarly: async () => false,
     admit: () => Promise.reject(new Refusal(4003, 'nowhere to go')),
     outcome: (_request, refusal) => outcomes.push(refusal),
     firstMessageTimeoutMs: 100,

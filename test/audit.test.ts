@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import { Audit, auditDestination } from '../src/audit.ts';
+import { ForbiddenError } from '../src/errors.ts';
+import { terminalName } from '../src/terminal/names.ts';
+import type { ContextId, PolicyId, TerminalKey, UserId } from '../src/terminal/terminal.ts';
+import { directoryOf } from './command/cli.ts';
+import { policyText, setOf } from './policy/fixtures.ts';
+
+const key: TerminalKey = {
+  policy: 'data' as PolicyId,
+  user: 'alice' as UserId,
+  context: 'chat:1' as ContextId,
+};
+
+/** What is recorded, without the time. */
+function recorded(write: (audit: Audit) => void): readonly Record<string, unknown>[] {
+  const lines: string[] = [];
+  write(new Audit({ write: (line: string) => void lines.push(line) }));
+  return lines.map((line) => {
+    const { time, log, ...rest } = JSON.parse(line);
+    assert.equal(new Date(time).toISOString(), time);
+    assert.equal(log, 'audit');
+    return rest;
+  });
+}
+
+test('an admission says who, by what, in which groups, to which policy', () => {
+  const identity = {
+    user: key.user,
+    groups: [{ id: 'g1', name: 'data' }],
+    admittedBy: 'oidc' as const,
+    subject: 'sub-1',
+  };
+  assert.deepEqual(
+    recorded((audit) => audit.admitted({ identity, key }, 'r1')),
+    [
+      {
+        event: 'admitted',
+        user: 'alice',
+        policy: 'data',
+        context: 'chat:1',
+        admittedBy: 'oidc',
+        groups: ['data'],
+        subject: 'sub-1',
+        requestId: 'r1',
+      },
+    ],
+  );
+});
+
+test('a refusal says its reason, and the user as somebody who was named and not proven', () => {
+  const error = new ForbiddenError('a sentence with what was asked for', 'a hint');
+  assert.deepEqual(
+    recorded((audit) => audit.refused(error, { user: 'mallory', requestId: null })),
+    [{ event: 'refused', claimedUser: 'mallory', reason: 'forbidden' }],
+  );
+});
+
+test('what was done with a terminal says why', () => {
+  const name = terminalName(key);
+  assert.deepEqual(
+    recorded((audit) => audit.acted('stop', { key, name }, 'idle for 30 minutes')),
+    [
+      {
+        event: 'stop',
+        terminal: name,
+        user: 'alice',
+        policy: 'data',
+        context: 'chat:1',
+        reason: 'idle for 30 minutes',
+      },
+    ],
+  );
+});
+
+test('a change of policies says which, where it is declared, and from which revision to which', () => {
+  const before = setOf({ 'a.yaml': policyText('a'), 'b.yaml': policyText('b') });
+  const after = setOf({ 'b.yaml': policyText('b', 'image: b:2'), 'c.yaml': policyText('c') });
+  const revisions = { revision: after.revision, previousRevision: before.revision };
+  assert.deepEqual(
+    recorded((audit) => audit.policiesChanged(after, before)).sort((x, y) =>
+      `${x.policy}` < `${y.policy}` ? -1 : 1,
+    ),
+    [
+      { event: 'policy-removed', policy: 'a', file: 'a.yaml:1', ...revisions },
+      { event: 'policy-changed', policy: 'b', file: 'b.yaml:1', ...revisions },
+      { event: 'policy-added', policy: 'c', file: 'c.yaml:1', ...revisions },
+    ],
+  );
+});
+
+test('a file is appended to, its folders are made, and only its owner may read it', async () => {
+  const file = path.join(directoryOf({}), 'log', 'audit.log');
+  for (const user of ['one', 'two']) {
+    const audit = new Audit(auditDestination({ auditLog: { file } }));
+    audit.refused(new Error('x'), { user, requestId: null });
+  }
+  const lines = (await readFile(file, 'utf8')).trim().split('\n');
+  assert.deepEqual(
+    lines.map((line) => JSON.parse(line).claimedUser),
+    ['one', 'two'],
+  );
+  assert.equal((await stat(file)).mode & 0o777, 0o600);
+});
+
+test('without a destination nothing is recorded', () => {
+  assert.equal(auditDestination({ auditLog: null }), null);
+  new Audit(null).refused(new Error('x'), { user: undefined, requestId: null });
+});
