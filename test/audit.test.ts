@@ -16,7 +16,7 @@ const key: TerminalKey = {
 };
 
 /** What is recorded, without the time. */
-function recorded(write: (audit: Audit) => void): readonly Record<string, unknown>[] {
+function recorded(write: (audit: Audit) => void): Record<string, unknown>[] {
   const lines: string[] = [];
   write(new Audit({ write: (line: string) => void lines.push(line) }));
   return lines.map((line) => {

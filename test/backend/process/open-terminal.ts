@@ -79,6 +79,7 @@ export function desired(user: string, wanted: Wanted = {}): Desired {
     pipPackages: wanted.pipPackages ?? [],
     persistence: { enabled: wanted.persistent ?? true },
     idleTimeoutMinutes: 30,
+    contextRetentionDays: 30,
     env: wanted.env ?? {},
     mounts: [],
     rollout: { when: 'idle', idleAfterMinutes: 10 },
