@@ -1,10 +1,9 @@
 /** `terminals explain`: which policy somebody gets, and why. @module */
 import type { Group } from '../identity/identity.ts';
-import { buildPolicySet } from '../policy/policy-set.ts';
 import { explainSelection } from '../policy/selection.ts';
-import { policyRules, policySource } from '../program.ts';
 import type { Command } from './command.ts';
 import { readStateConfig, stateHelp, stateOptions } from './configuration.ts';
+import { readPolicySet } from './policy-set.ts';
 
 export const explain: Command = {
   name: 'explain',
@@ -28,7 +27,7 @@ Exit codes: 0 a policy is selected, 1 none is, 2 the call's words are off.
   },
   async run(values, _positionals, io) {
     const config = readStateConfig(values, io);
-    const set = buildPolicySet(await policySource(config, io.cwd).read(), null, policyRules(config));
+    const { set } = await readPolicySet(config, io);
     const asked = {
       named: typeof values.policy === 'string' ? values.policy : null,
       groups: typeof values.groups === 'string' ? groupsOf(values.groups) : null,

@@ -1,13 +1,12 @@
 /** `terminals plan`: what the policies would change about the terminals there are, before they do. @module */
 import { createLogger } from '../log.ts';
-import { buildPolicySet } from '../policy/policy-set.ts';
-import { policyRules, policySource } from '../program.ts';
 import { ActivityStore } from '../reconcile/activity-store.ts';
 import { Templates } from '../reconcile/templates.ts';
 import { type FieldChange, type Plan, planTerminal } from '../terminal/plan.ts';
 import type { Actual } from '../terminal/terminal.ts';
 import type { Command, Io } from './command.ts';
 import { stateHelp, stateOptions } from './configuration.ts';
+import { readPolicySet } from './policy-set.ts';
 import { listTerminals, withBackend } from './terminals.ts';
 
 interface Row {
@@ -37,12 +36,16 @@ update in place, replace, stop. Nothing is changed, and no server need run.
 Options:
   --json            as JSON
 ${stateHelp}
-Exit codes: 0 done, 1 it failed, 2 the call's words are off.
+Exit codes: 0 done, 1 it failed or a policy has errors, 2 the call's words are off.
 `,
   options: { json: { type: 'boolean' }, ...stateOptions },
   run: (values, _positionals, io) =>
     withBackend(values, io, async (backend, config) => {
-      const set = buildPolicySet(await policySource(config, io.cwd).read(), null, policyRules(config));
+      const { set, faulty } = await readPolicySet(config, io);
+      if (faulty) {
+        io.err('There is no plan while policies have errors; what runs stays as it is.\n');
+        return 1;
+      }
       const templates = new Templates(backend.platform);
       const now = Date.now();
       const log = await createLogger({ level: 'silent', pretty: false });

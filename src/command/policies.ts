@@ -1,9 +1,7 @@
 /** `terminals policies`: the policies as they would be in force. @module */
-import { buildPolicySet } from '../policy/policy-set.ts';
-import { problemText } from '../policy/store.ts';
-import { policyRules, policySource } from '../program.ts';
 import type { Command } from './command.ts';
 import { readStateConfig, stateHelp, stateOptions } from './configuration.ts';
+import { readPolicySet } from './policy-set.ts';
 import { renderTable, titles } from './table.ts';
 
 export const policies: Command = {
@@ -21,7 +19,7 @@ Exit codes: 0 done, 1 a policy has errors, 2 the call's words are off.
   options: { json: { type: 'boolean' }, ...stateOptions },
   async run(values, _positionals, io) {
     const config = readStateConfig(values, io);
-    const set = buildPolicySet(await policySource(config, io.cwd).read(), null, policyRules(config));
+    const { set, faulty } = await readPolicySet(config, io);
     const all = [...set.policies.values()];
     if (values.json)
       io.out(
@@ -39,7 +37,6 @@ Exit codes: 0 done, 1 a policy has errors, 2 the call's words are off.
       ]);
       io.out(renderTable(titles('NAME', 'IMAGE', 'CPU', 'MEMORY', 'IDLE', 'ROLLOUT', 'DECLARED'), rows, io));
     }
-    for (const problem of set.problems) io.err(`${problemText(problem)}\n`);
-    return set.problems.some(({ severity }) => severity === 'error') ? 1 : 0;
+    return faulty ? 1 : 0;
   },
 };

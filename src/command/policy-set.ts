@@ -1,0 +1,17 @@
+/** The policies that commands look at: read once, their problems said. @module */
+import type { Config } from '../config.ts';
+import type { PolicySet } from '../policy/policy.ts';
+import { buildPolicySet } from '../policy/policy-set.ts';
+import { problemText } from '../policy/store.ts';
+import { policyRules, policySource } from '../program.ts';
+import type { Io } from './command.ts';
+
+/** The policy set as a server would have it after a start, and whether something in it has errors. */
+export async function readPolicySet(
+  config: Config,
+  io: Io,
+): Promise<{ readonly set: PolicySet; readonly faulty: boolean }> {
+  const set = buildPolicySet(await policySource(config, io.cwd).read(), null, policyRules(config));
+  for (const problem of set.problems) io.err(`${problemText(problem)}\n`);
+  return { set, faulty: set.problems.some(({ severity }) => severity === 'error') };
+}
