@@ -23,25 +23,37 @@ export const silent = pino({ level: 'silent' });
 export const never = new AbortController().signal;
 export const quiet = () => undefined;
 
-/** A data directory that has Open Terminal already; removed with its terminals after the test. */
-export async function dataDirectory(t: TestContext, at?: string): Promise<string> {
+/**
+ * A data directory that has Open Terminal already; removed with its terminals after the test.
+ * @param below its place in a folder of the test's own
+ */
+export async function dataDirectory(t: TestContext, below = ''): Promise<string> {
   const shared = path.join(os.tmpdir(), 'terminals-test-open-terminal');
   await mkdir(path.join(shared, '.terminals'), { recursive: true });
   const { env: environment } = process;
   const usableBy = root ? trialUid : undefined;
   await installOpenTerminal({ dataDir: shared, environment, progress: quiet, signal: never, usableBy });
-  const dataDir = at ?? (await emptyDirectory(t));
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'terminals-process-'));
+  const dataDir = path.join(folder, below);
+  // The terminals first: without their records nobody would know them.
+  t.after(async () => {
+    await removeAll(dataDir);
+    await removeDirectory(folder);
+  });
   const name = `open-terminal-${openTerminalVersion}`;
   await mkdir(path.join(dataDir, '.terminals'), { recursive: true });
   await symlink(path.join(shared, '.terminals', name), path.join(dataDir, '.terminals', name));
-  t.after(() => removeAll(dataDir));
   return dataDir;
 }
 
 export async function emptyDirectory(t: TestContext): Promise<string> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'terminals-process-'));
-  t.after(() => rm(directory, { recursive: true, force: true, maxRetries: 3 }));
+  t.after(() => removeDirectory(directory));
   return directory;
+}
+
+function removeDirectory(directory: string): Promise<void> {
+  return rm(directory, { recursive: true, force: true, maxRetries: 3 });
 }
 
 /** A backend as after a start of Terminals. */

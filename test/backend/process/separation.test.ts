@@ -130,9 +130,8 @@ test(
   'a data directory that only root can reach is said, and nothing is dropped silently',
   asRoot,
   async (t) => {
-    const closed = await emptyDirectory(t);
-    const dataDir = await dataDirectory(t, path.join(closed, 'data'));
-    await chmod(closed, 0o700);
+    const dataDir = await dataDirectory(t, 'data');
+    await chmod(path.dirname(dataDir), 0o700);
     const backend = backendOf(t, dataDir);
     const alice = await backend.create(desired('alice'), quiet, never);
     assert.equal((await execute(alice, 'id -u')).output, '0\n');
