@@ -3,6 +3,7 @@
  * @module
  */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Docker, { type ContainerInspectInfo } from 'dockerode';
 import type { Logger } from 'pino';
 import { EngineUnavailableError, StartFailedError, StartTimeoutError } from '../../errors.ts';
@@ -17,7 +18,7 @@ import type {
   Workload,
 } from '../../terminal/terminal.ts';
 import type { Backend, BackendListener, Progress } from '../backend.ts';
-import { waitHealthy } from '../health.ts';
+import { isHealthy, waitHealthy } from '../health.ts';
 import { makeHome, removeHome } from '../home.ts';
 import { containerOptions, imageUser, limitsConfig, ours } from './container.ts';
 import { accepting, engineCall, reasonOf, statusOf, unlimitedCall } from './engine.ts';
@@ -42,6 +43,7 @@ export interface DockerBackendOptions {
 }
 
 const createAttempts = 3;
+const conflictPauseMs = 300;
 const parallelInspects = 16;
 const stopSeconds = 10;
 
@@ -86,7 +88,7 @@ export class DockerBackend implements Backend {
     const inspectNext = async (): Promise<void> => {
       for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
         const info = await this.#inspectContainer(id, signal);
-        const actual = info && this.#observe(info);
+        const actual = info && (await this.#observeAsked(info, signal));
         if (actual) found.push(actual);
       }
     };
@@ -132,6 +134,15 @@ export class DockerBackend implements Backend {
       this.#log,
       signal,
     );
+  }
+
+  /** As `#observe`; one that started before this process could see it answer is asked whether it does. */
+  async #observeAsked(info: ContainerInspectInfo, signal: AbortSignal): Promise<Actual | null> {
+    const actual = this.#observe(info);
+    const address = this.#bestAddress(addressesOf(info, this.#options.publishHost));
+    if (actual?.phase !== 'Provisioning' || address === null) return actual;
+    if (await isHealthy(address, signal)) this.#healthy.set(info.Id, Date.parse(info.State.StartedAt));
+    return this.#observe(info);
   }
 
   #observe(info: ContainerInspectInfo): Actual | null {
@@ -356,7 +367,11 @@ export class DockerBackend implements Backend {
   /** The name is taken: adopted where it is what is wanted, removed where it is ours, never touched where it is not. */
   async #resolveConflict(desired: Desired, signal: AbortSignal): Promise<RunningTerminal | null> {
     const info = await this.#inspectContainer(desired.name, signal);
-    if (info === null) return null;
+    if (info === null) {
+      // A name is taken a moment before its container can be seen, and a moment longer than it can.
+      await sleep(conflictPauseMs, undefined, { signal });
+      return null;
+    }
     if (keyOf(info.Config.Labels ?? {}) === null) {
       throw new StartFailedError(
         `There is a container ${desired.name} that Terminals did not make.`,

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { StartFailedError } from '../../../src/errors.ts';
+import { withoutDocker } from '../../engines.ts';
+import { docker, execute, limitsFrom, never, placeFor, quiet, readLimits } from './engine.ts';
+
+describe('limits of a container', { skip: await withoutDocker() }, () => {
+  test("the policy's limits stand in the container's own control group", async (t) => {
+    const place = await placeFor(t);
+    const limits = { cpu: '300m', memory: '200Mi', pids: 123 };
+    const alice = await place
+      .backend()
+      .create(place.desired('alice', { resources: { limits } }), quiet, never);
+    assert.deepEqual(limitsFrom(await execute(alice, readLimits)), {
+      cpuMillis: 300,
+      memoryBytes: 200 * 1024 ** 2,
+      pids: 123,
+    });
+    assert.deepEqual(alice.limits, { cpuMillis: 300, memoryBytes: 200 * 1024 ** 2, pids: 123 });
+    const { HostConfig } = await docker.getContainer(alice.name).inspect();
+    assert.equal(HostConfig.MemorySwap, HostConfig.Memory, 'it can swap beyond its memory limit');
+  });
+
+  test('an update raises and lowers every limit of the same container and process', async (t) => {
+    const place = await placeFor(t);
+    const backend = place.backend();
+    const alice = await backend.create(place.desired('alice'), quiet, never);
+    const before = await docker.getContainer(alice.name).inspect();
+    for (const limits of [
+      { cpu: 1, memory: '512Mi', pids: 400 },
+      { cpu: '250m', memory: '160Mi', pids: 99 },
+    ]) {
+      const desired = place.desired('alice', { resources: { limits } });
+      const updated = await backend.update(desired, never);
+      assert.equal(updated.phase, 'Running');
+      assert.deepEqual(updated.limits, desired.limits);
+      assert.deepEqual(limitsFrom(await execute(alice, readLimits)), desired.limits);
+    }
+    const after = await docker.getContainer(alice.name).inspect();
+    assert.equal(after.Id, before.Id);
+    assert.equal(after.State.Pid, before.State.Pid);
+    assert.equal(after.State.StartedAt, before.State.StartedAt);
+  });
+
+  test('what uses more memory than its limit is killed, and the terminal with its limit goes on', async (t) => {
+    const place = await placeFor(t);
+    const limits = { cpu: 1, memory: '160Mi', pids: 100 };
+    const alice = await place
+      .backend()
+      .create(place.desired('alice', { resources: { limits } }), quiet, never);
+    const printed = await execute(alice, "python3 -c 'len(bytearray(400_000_000))'; echo code $?");
+    assert.match(printed, /code 137$/);
+    assert.equal(await execute(alice, 'echo here'), 'here');
+  });
+
+  test('limits that the engine refuses are told in its words, and leave no container', async (t) => {
+    const place = await placeFor(t);
+    const limits = { cpu: 10_000, memory: '256Mi', pids: 100 };
+    const desired = place.desired('alice', { resources: { limits } });
+    await assert.rejects(place.backend().create(desired, quiet, never), (error: unknown) => {
+      assert.ok(error instanceof StartFailedError);
+      assert.match(error.message, /CPU/);
+      assert.ok(error.hint.includes(`policy "${place.policy}"`));
+      return true;
+    });
+    assert.equal(await place.backend().inspect(desired.key, never), undefined);
+  });
+
+  test('an update of a container that is gone says so', async (t) => {
+    const place = await placeFor(t);
+    await assert.rejects(
+      place.backend().update(place.desired('alice'), never),
+      /terminals-.*No such container/,
+    );
+  });
+});

@@ -1,0 +1,204 @@
+/** A policy edited on disk converges on real containers, and `terminals plan` said so before. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { cp, mkdir, rename, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { docker, limitsFrom, readLimits } from '../backend/docker/engine.ts';
+import { withoutDocker } from '../engines.ts';
+import {
+  asUser,
+  command,
+  type RunningProgram,
+  removeFolder,
+  serve,
+  temporaryFolder,
+  waitFor,
+} from './program.ts';
+
+interface PlanRow {
+  readonly user: string;
+  readonly steps: readonly {
+    readonly action: string;
+    readonly when: string;
+    readonly changes: readonly {
+      readonly field: string;
+      readonly from: string | null;
+      readonly to: string | null;
+    }[];
+  }[];
+}
+
+describe('an edited policy', { skip: await withoutDocker() }, () => {
+  let folder: string;
+  let policies: string;
+  let variables: Record<string, string>;
+  let program: RunningProgram;
+
+  before(async () => {
+    folder = await temporaryFolder();
+    policies = path.join(folder, 'policies');
+    await mkdir(policies);
+    for (const name of ['limits', 'now', 'idle', 'next-start', 'missing-image']) await declare(name, '{}');
+    variables = {
+      TERMINALS_BACKEND: 'docker',
+      TERMINALS_DATA_DIR: path.join(folder, 'data'),
+      TERMINALS_POLICIES_DIR: policies,
+    };
+    program = await serve(variables);
+  });
+
+  after(async () => {
+    await program?.stop();
+    await command(['delete', '--all', '--yes'], variables);
+    await removeFolder(folder);
+  });
+
+  /** Saves as editors do: another file, renamed onto the old. */
+  async function declare(name: string, spec: string, directory = policies): Promise<void> {
+    const file = path.join(directory, `${name}.yaml`);
+    const document = `apiVersion: terminals.openwebui.com/v1alpha1\nkind: Policy\nmetadata: {name: ${name}}\nspec: ${spec}\n`;
+    await writeFile(`${file}.new`, document);
+    await rename(`${file}.new`, file);
+  }
+
+  /** What `terminals plan` says of one user's terminal if the policy were this. */
+  async function planned(name: string, spec: string, user: string): Promise<PlanRow['steps']> {
+    const edited = path.join(folder, `edited-${randomUUID()}`);
+    await cp(policies, edited, { recursive: true });
+    await declare(name, spec, edited);
+    const { code, out, err } = await command(['plan', '--json'], {
+      ...variables,
+      TERMINALS_POLICIES_DIR: edited,
+    });
+    assert.equal(code, 0, err);
+    const rows: PlanRow[] = JSON.parse(out);
+    const row = rows.find((one) => one.user === user);
+    assert.ok(row, out);
+    return row.steps;
+  }
+
+  /** A user with a terminal under a policy, and its container. */
+  async function terminalOf(policy: string) {
+    const user = randomUUID();
+    const alice = asUser(program, user, policy);
+    await alice.execute('echo kept > ~/note');
+    const filters = { label: [`openwebui.com/user-id=${user}`] };
+    const inspect = async () => {
+      const [one, ...others] = await docker.listContainers({ all: true, filters });
+      assert.deepEqual(others, []);
+      return one
+        ? docker
+            .getContainer(one.Id)
+            .inspect()
+            .catch(() => null)
+        : null;
+    };
+    const first = await inspect();
+    assert.ok(first);
+    return { user, alice, inspect, first };
+  }
+
+  test('that raises the memory limit changes the running container in place, within 2 s of the save', async () => {
+    const { user, alice, inspect, first } = await terminalOf('limits');
+    const spec = '{resources: {limits: {memory: 1536Mi, cpu: 750m, pids: 333}}}';
+    const [step] = await planned('limits', spec, user);
+    assert.equal(step?.action, 'update in place');
+    assert.equal(step.when, 'now');
+    assert.deepEqual(step.changes, [
+      { field: 'resources.limits.cpu', from: '1000m', to: '750m' },
+      { field: 'resources.limits.memory', from: '1024Mi', to: '1536Mi' },
+      { field: 'resources.limits.pids', from: '2048', to: '333' },
+    ]);
+    assert.equal((await inspect())?.HostConfig.Memory, 1024 ** 3, 'the plan itself changed it');
+
+    await declare('limits', spec);
+    await waitFor(async () => (await inspect())?.HostConfig.Memory === 1536 * 1024 ** 2, 2_000);
+    assert.deepEqual(limitsFrom(await alice.execute(readLimits)), {
+      memoryBytes: 1536 * 1024 ** 2,
+      cpuMillis: 750,
+      pids: 333,
+    });
+    const after = await inspect();
+    assert.equal(after?.Id, first.Id);
+    assert.equal(after.State.StartedAt, first.State.StartedAt);
+    assert.deepEqual(
+      await planned('limits', spec, user).then((steps) => steps.filter(({ when }) => when === 'now')),
+      [],
+    );
+  });
+
+  test('with rollout now replaces it at once, with its files', async () => {
+    const { user, alice, inspect, first } = await terminalOf('now');
+    const spec = '{rollout: {when: now}, env: {GREETING: hello}}';
+    const [step] = await planned('now', spec, user);
+    assert.equal(step?.action, 'replace');
+    assert.equal(step.when, 'now');
+    assert.deepEqual(step.changes, [{ field: 'env.GREETING', from: null, to: '(set anew)' }]);
+
+    await declare('now', spec);
+    await waitFor(async () => {
+      const info = await inspect();
+      return info !== null && info.Id !== first.Id && info.State.Running;
+    }, 15_000);
+    assert.equal(await alice.execute('echo $GREETING; cat ~/note'), 'hello\nkept');
+  });
+
+  test('with rollout idle leaves it until it was quiet for so long, then replaces it', async () => {
+    const { user, alice, inspect, first } = await terminalOf('idle');
+    const spec = '{rollout: {when: idle, idleAfterMinutes: 0.05}, env: {GREETING: hello}}';
+    const step = (await planned('idle', spec, user)).find(({ action }) => action === 'replace');
+    assert.match(step?.when ?? '', /^now$|^\d{4}-/);
+
+    // In use: one command a moment, for longer than the quiet time.
+    await declare('idle', spec);
+    const busyUntil = performance.now() + 5_000;
+    while (performance.now() < busyUntil) {
+      assert.equal(await alice.execute('echo "[$GREETING]"'), '[]');
+      await sleep(300);
+    }
+    assert.equal((await inspect())?.Id, first.Id, 'it was replaced while it was in use');
+    const last = performance.now();
+    await waitFor(async () => {
+      const info = await inspect();
+      return info !== null && info.Id !== first.Id && info.State.Running;
+    }, 20_000);
+    assert.ok(performance.now() - last > 2_000, 'it was not quiet for long enough yet');
+    assert.equal(await alice.execute('echo $GREETING; cat ~/note'), 'hello\nkept');
+  });
+
+  test('with rollout nextStart leaves it as long as it runs', async () => {
+    const { user, alice, inspect, first } = await terminalOf('next-start');
+    const spec = '{rollout: {when: nextStart}, env: {GREETING: hello}}';
+    const step = (await planned('next-start', spec, user)).find(({ action }) => action === 'replace');
+    assert.equal(step?.when, 'at the next start');
+
+    await declare('next-start', spec);
+    // By then it has taken the new policy in: another user gets it.
+    await waitFor(
+      async () => (await asUser(program, randomUUID(), 'next-start').execute('echo $GREETING')) === 'hello',
+      15_000,
+    );
+    assert.equal(await alice.execute('echo "[$GREETING]"'), '[]');
+    assert.equal((await inspect())?.Id, first.Id);
+
+    const stopped = await command(['stop', '--user', user], variables);
+    assert.equal(stopped.code, 0, stopped.err);
+    await waitFor(async () => (await inspect())?.State.Running === false, 10_000);
+    assert.equal(await alice.execute('echo $GREETING; cat ~/note'), 'hello\nkept');
+    assert.notEqual((await inspect())?.Id, first.Id);
+  });
+
+  test('to an image that is not there leaves the running container, and its user at work', async () => {
+    const { user, alice, inspect, first } = await terminalOf('missing-image');
+    const spec = '{rollout: {when: now}, image: "localhost:1/no/such-image:1"}';
+    const [step] = await planned('missing-image', spec, user);
+    assert.equal(step?.action, 'replace');
+    assert.equal(step.changes[0]?.field, 'image');
+    await declare('missing-image', spec);
+    await waitFor(() => /no\/such-image:1 is not on the Docker host/.test(program.log()), 15_000);
+    assert.equal((await inspect())?.Id, first.Id);
+    assert.equal(await alice.execute('cat ~/note'), 'kept');
+  });
+});
