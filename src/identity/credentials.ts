@@ -73,6 +73,8 @@ export function isUserId(value: unknown): value is UserId {
     typeof value === 'string' &&
     value.trim() !== '' &&
     value.length <= longestUserId &&
+    // A lone surrogate has no bytes of its own: two such ids would be one in a name or a label.
+    value.isWellFormed() &&
     !/\p{Cc}/u.test(value)
   );
 }

@@ -17,6 +17,8 @@ const known: readonly (readonly [error: errors.TerminalsError, type: string, sta
   [new errors.ForbiddenError('m', 'h'), 'forbidden', 403],
   [new errors.PolicyUnknownError('p'), 'policy-unknown', 404],
   [new errors.NotFoundError('m', 'h'), 'not-found', 404],
+  [new errors.ConflictError('m', 'h'), 'conflict', 409],
+  [new errors.InvalidPolicyError('m', 'h'), 'policy-invalid', 422],
   [new errors.TerminalUnreachableError('m', 'h'), 'terminal-unreachable', 502],
   [new errors.EngineUnavailableError('m', 'h'), 'engine-unavailable', 503],
   [new errors.ImagePullError('m', 'h'), 'image-pull-failed', 503],

@@ -5,13 +5,16 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TestContext } from 'node:test';
+import { AdminAccess } from '../../src/admin/access.ts';
+import { adminApi } from '../../src/admin/api.ts';
 import { healthRoutes } from '../../src/admin/health.ts';
-import { policyRoutes } from '../../src/admin/policies.ts';
 import { Audit } from '../../src/audit.ts';
 import { CombinedAuthenticator } from '../../src/identity/combined.ts';
 import { sha256 } from '../../src/identity/credentials.ts';
 import type { Authenticator } from '../../src/identity/identity.ts';
+import { SharedKeys } from '../../src/identity/keys.ts';
 import { OpenAuthenticator, SharedKeyMode } from '../../src/identity/shared-key.ts';
+import { PolicyWriter } from '../../src/policy/policy-writer.ts';
 import { Discovery } from '../../src/proxy/discovery.ts';
 import { Gateway } from '../../src/proxy/gateway.ts';
 import { Router } from '../../src/proxy/route.ts';
@@ -23,6 +26,7 @@ import type { WebSocketProxy } from '../../src/proxy/websocket/websocket-proxy.t
 import { ActivityStore } from '../../src/reconcile/activity-store.ts';
 import { Reconciler } from '../../src/reconcile/reconciler.ts';
 import { Templates } from '../../src/reconcile/templates.ts';
+import { rulesWith } from '../policy/fixtures.ts';
 import { capturedLog, MemoryPolicies, policyOf, temporaryFolder, until } from '../reconcile/harness.ts';
 import { MemoryBackend } from '../reconcile/memory-backend.ts';
 
@@ -108,7 +112,7 @@ export async function stack(t: TestContext, options: StackOptions = {}): Promise
   const { log, lines, text } = await capturedLog();
   const authenticator = authenticatorOf(key);
   const templates = new Templates({});
-  const activity = new ActivityStore(await temporaryFolder(t), log);
+  const activity = new ActivityStore(await temporaryFolder(), log);
   const reconciler = new Reconciler({ backend, policies, templates, activity, log });
   const router = new Router({ authenticator, policies, unknownGroups: 'allow' });
   const upstreams = new Upstreams();
@@ -129,7 +133,23 @@ export async function stack(t: TestContext, options: StackOptions = {}): Promise
         unenforced: ['cpu limit'],
         notReady: options.notReady ?? (() => []),
       });
-      policyRoutes(server, { authenticator, policies });
+      adminApi(server, {
+        access: new AdminAccess({
+          keys: new SharedKeys(key === null ? [] : [key]),
+          open: key === null,
+          group: null,
+          authenticator,
+          keyless: key === null,
+        }),
+        policies,
+        writer: readOnlyWriter(policies),
+        reconciler,
+        backend,
+        unknownGroups: 'allow',
+        version: '1.2.3',
+        audit,
+        log,
+      });
     },
   });
   reconciler.onGone(({ address }) => upstreams.release(address));
@@ -155,6 +175,17 @@ export async function stack(t: TestContext, options: StackOptions = {}): Promise
   const drain = async () => app.close();
   const parts = { upstream, backend, policies, reconciler, discovery, sockets, upstreams };
   return { port, url: `http://127.0.0.1:${port}`, ...parts, drain, lines, logText: text, line };
+}
+
+/** Policies that no file declares can't be written. */
+function readOnlyWriter(policies: MemoryPolicies): PolicyWriter {
+  const store = {
+    get current() {
+      return policies.current;
+    },
+    reload: async () => undefined,
+  };
+  return new PolicyWriter({ directory: null, cwd: '/', enabled: false, rules: rulesWith(), store });
 }
 
 /** The shared key, or open mode where there is none. */

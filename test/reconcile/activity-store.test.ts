@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { ActivityStore, saveIntervalMs } from '../../src/reconcile/activity-store.ts';
 import type { TerminalName } from '../../src/terminal/terminal.ts';
 import { capturedLog, temporaryFolder } from './harness.ts';
@@ -10,15 +10,15 @@ const alice = 'terminals-default-alice' as TerminalName;
 const bob = 'terminals-default-bob' as TerminalName;
 const hour = 3_600_000;
 
-async function store(t: TestContext) {
-  const dataDir = await temporaryFolder(t);
+async function store() {
+  const dataDir = await temporaryFolder();
   const { log, lines } = await capturedLog();
   const file = path.join(dataDir, '.terminals', 'activity.json');
   return { dataDir, file, lines, store: () => new ActivityStore(dataDir, log) };
 }
 
-test('last activity survives a restart', async (t) => {
-  const { store: make } = await store(t);
+test('last activity survives a restart', async () => {
+  const { store: make } = await store();
   const now = Date.now();
   await make().save(
     new Map([
@@ -32,16 +32,16 @@ test('last activity survives a restart', async (t) => {
   assert.equal(saved.lastActivityAt(bob), now - 2 * hour);
 });
 
-test('one in use shortly before the last saving counts as in use now: what came after it is not known', async (t) => {
-  const { store: make } = await store(t);
+test('one in use shortly before the last saving counts as in use now: what came after it is not known', async () => {
+  const { store: make } = await store();
   const now = Date.now();
   await make().save(new Map([[alice, now - saveIntervalMs / 2]]), now);
   const saved = await make().load(now + hour);
   assert.equal(saved.lastActivityAt(alice), now + hour);
 });
 
-test('saving without a change still says when it was last known', async (t) => {
-  const { store: make } = await store(t);
+test('saving without a change still says when it was last known', async () => {
+  const { store: make } = await store();
   const now = Date.now();
   const same = new Map([[alice, now]]);
   const writer = make();
@@ -51,15 +51,15 @@ test('saving without a change still says when it was last known', async (t) => {
   assert.equal(saved.lastActivityAt(alice), now);
 });
 
-test('a time in the future (a clock set back) counts as now, so that the terminal is stopped some day', async (t) => {
-  const { store: make } = await store(t);
+test('a time in the future (a clock set back) counts as now, so that the terminal is stopped some day', async () => {
+  const { store: make } = await store();
   const now = Date.now();
   await make().save(new Map([[alice, now + 1000 * hour]]), now);
   assert.equal((await make().load(now)).lastActivityAt(alice), now);
 });
 
-test('nothing is known of a terminal that was not saved, nor before the first saving', async (t) => {
-  const { store: make, lines } = await store(t);
+test('nothing is known of a terminal that was not saved, nor before the first saving', async () => {
+  const { store: make, lines } = await store();
   const before = await make().load(Date.now());
   assert.equal(before.lastActivityAt(alice), null);
   await make().save(new Map([[alice, 1]]), Date.now());
@@ -71,8 +71,8 @@ test('nothing is known of a terminal that was not saved, nor before the first sa
 });
 
 for (const broken of ['', '{', 'null', '[]', '17', '"x"', '\u0000\u0000', `{"${alice}":`]) {
-  test(`a broken file (${JSON.stringify(broken)}) is said in the log, forgotten, and written anew`, async (t) => {
-    const { store: make, file, lines } = await store(t);
+  test(`a broken file (${JSON.stringify(broken)}) is said in the log, forgotten, and written anew`, async () => {
+    const { store: make, file, lines } = await store();
     await mkdir(path.dirname(file), { recursive: true });
     await writeFile(file, broken);
     const reader = make();
@@ -88,8 +88,8 @@ for (const broken of ['', '{', 'null', '[]', '17', '"x"', '\u0000\u0000', `{"${a
   });
 }
 
-test('a value that is no number is as if it was not there', async (t) => {
-  const { store: make, file } = await store(t);
+test('a value that is no number is as if it was not there', async () => {
+  const { store: make, file } = await store();
   await mkdir(path.dirname(file), { recursive: true });
   await writeFile(file, JSON.stringify({ [alice]: 'yesterday', [bob]: 5 }));
   const saved = await make().load(Date.now());
@@ -97,8 +97,8 @@ test('a value that is no number is as if it was not there', async (t) => {
   assert.equal(saved.lastActivityAt(bob), 5);
 });
 
-test('it is written aside and moved into place: a half-written one never takes its place, and no other can read it', async (t) => {
-  const { store: make, file } = await store(t);
+test('it is written aside and moved into place: a half-written one never takes its place, and no other can read it', async () => {
+  const { store: make, file } = await store();
   const writer = make();
   await writer.save(new Map([[alice, 1]]), Date.now());
   const before = await stat(file);
@@ -110,8 +110,8 @@ test('it is written aside and moved into place: a half-written one never takes i
   assert.deepEqual(JSON.parse(await readFile(file, 'utf8')), { [alice]: 2 });
 });
 
-test('what a crash left half-written aside does no harm', async (t) => {
-  const { store: make, file } = await store(t);
+test('what a crash left half-written aside does no harm', async () => {
+  const { store: make, file } = await store();
   const now = Date.now();
   await make().save(new Map([[alice, now - hour]]), now);
   await writeFile(`${file}.new`, '{"half');
@@ -120,8 +120,8 @@ test('what a crash left half-written aside does no harm', async (t) => {
   assert.deepEqual(await readdir(path.dirname(file)), ['activity.json']);
 });
 
-test('a disk that takes no file costs a line in the log, and the next saving works again', async (t) => {
-  const { dataDir, store: make, file, lines } = await store(t);
+test('a disk that takes no file costs a line in the log, and the next saving works again', async () => {
+  const { dataDir, store: make, file, lines } = await store();
   // A file where the folder should be: fails for root as well.
   const blocker = path.join(dataDir, '.terminals');
   await writeFile(blocker, '');

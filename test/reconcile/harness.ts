@@ -1,6 +1,7 @@
 /** A reconciler over a backend in memory, with policies that a test edits as it goes. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
@@ -91,7 +92,7 @@ export interface HarnessOptions {
 export async function harness(t: TestContext, options: HarnessOptions = {}): Promise<Harness> {
   const { backend = new MemoryBackend(), policies = new MemoryPolicies(policyOf()) } = options;
   const { log, lines } = await capturedLog();
-  const dataDir = options.dataDir ?? (await temporaryFolder(t));
+  const dataDir = options.dataDir ?? (await temporaryFolder());
   const reconciler = new Reconciler({
     backend,
     policies,
@@ -105,10 +106,10 @@ export async function harness(t: TestContext, options: HarnessOptions = {}): Pro
   return { backend, policies, reconciler, dataDir, lines };
 }
 
-/** A folder of the test's own, removed when it ends. */
-export async function temporaryFolder(t: TestContext): Promise<string> {
+/** A folder of the test's own, removed at the end of the process: what a test leaves running may still write to it. */
+export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'terminals-test-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 

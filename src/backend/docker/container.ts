@@ -114,15 +114,25 @@ function hostConfig({ workload, limits }: Desired, around: Surroundings): HostCo
   };
 }
 
-/** Limits as both creation and `docker update` take them. Without swap of its own, memory is a hard bound. */
+/** Of the CPU limit, in microseconds; a longer one only where the quota would be less than the kernel takes. */
+const cpuPeriodUs = { usual: 100_000, small: 1_000_000, smallBelowMillis: 10 };
+
+/**
+ * Limits as both creation and `docker update` take them. Without swap of its own, memory is a hard bound. CPU by period and
+ * quota: `NanoCpus` is refused above the cores of the host, where such a limit merely limits nothing.
+ */
 export function limitsConfig(limits: Limits): {
-  NanoCpus: number;
+  CpuPeriod: number;
+  CpuQuota: number;
   Memory: number;
   MemorySwap: number;
   PidsLimit: number;
 } {
+  const { usual, small, smallBelowMillis } = cpuPeriodUs;
+  const period = limits.cpuMillis < smallBelowMillis ? small : usual;
   return {
-    NanoCpus: limits.cpuMillis * 1_000_000,
+    CpuPeriod: period,
+    CpuQuota: (limits.cpuMillis * period) / 1_000,
     Memory: limits.memoryBytes,
     MemorySwap: limits.memoryBytes,
     PidsLimit: limits.pids,

@@ -13,6 +13,9 @@ import { engineCall, reasonOf, statusOf } from './engine.ts';
 /** The network we make where none is configured: its terminals can't reach each other's ports. */
 export const ownNetwork = 'terminals';
 
+/** Whether containers of a bridge reach each other. */
+const iccOption = 'com.docker.network.bridge.enable_icc';
+
 /** The network of a container is not there, or was made anew since: the container itself can't start any more. */
 export class NetworkGoneError extends StartFailedError {}
 
@@ -66,7 +69,8 @@ export class Networks {
 
   async #ensureOwn(signal: AbortSignal): Promise<string | null> {
     try {
-      await engineCall(signal, () => this.#docker.getNetwork(ownNetwork).inspect());
+      const found = await engineCall(signal, () => this.#docker.getNetwork(ownNetwork).inspect());
+      this.#checkOwn(found);
       return ownNetwork;
     } catch (error) {
       if (statusOf(error) !== 404) throw error;
@@ -78,7 +82,7 @@ export class Networks {
           Driver: 'bridge',
           CheckDuplicate: true,
           Labels: { [labels.managedBy]: managedBy },
-          Options: { 'com.docker.network.bridge.enable_icc': 'false' },
+          Options: { [iccOption]: 'false' },
           abortSignal,
         }),
       );
@@ -92,5 +96,13 @@ export class Networks {
       );
       return null;
     }
+  }
+
+  /** One of that name may have been made by somebody else, and otherwise. */
+  #checkOwn({ Options: options }: { readonly Options?: Readonly<Record<string, string>> | undefined }): void {
+    if (options?.[iccOption] === 'false') return;
+    this.#log.warn(
+      `the network "${ownNetwork}" was not made by Terminals: its terminals can reach each other's open ports; remove it, and it is made anew`,
+    );
   }
 }

@@ -111,7 +111,7 @@ function apiKeyOf(info: ContainerInspectInfo): string | null {
 
 function limitsOf({ HostConfig: host }: ContainerInspectInfo): Limits {
   return {
-    cpuMillis: Math.round((host.NanoCpus ?? 0) / 1_000_000),
+    cpuMillis: host.CpuPeriod ? Math.round(((host.CpuQuota ?? 0) * 1_000) / host.CpuPeriod) : 0,
     memoryBytes: host.Memory ?? 0,
     pids: host.PidsLimit ?? 0,
   };

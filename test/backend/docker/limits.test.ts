@@ -53,13 +53,29 @@ describe('limits of a container', { skip: await withoutDocker() }, () => {
     assert.equal(await execute(alice, 'echo here'), 'here');
   });
 
+  for (const [what, cpu] of [
+    ['above all cores of the host', 10_000],
+    ['below a hundredth of one', '5m'],
+  ] as const) {
+    test(`a CPU limit ${what} is taken as it is`, async (t) => {
+      const place = await placeFor(t);
+      const limits = { cpu, memory: '256Mi', pids: 100 };
+      const desired = place.desired('alice', { resources: { limits: { ...limits, cpu: 1 } } });
+      const alice = await place.backend().create(desired, quiet, never);
+      const changed = place.desired('alice', { resources: { limits } });
+      assert.deepEqual((await place.backend().update(changed, never)).limits, changed.limits);
+      await place.backend().update(desired, never);
+      assert.equal(await execute(alice, 'echo here'), 'here');
+    });
+  }
+
   test('limits that the engine refuses are told in its words, and leave no container', async (t) => {
     const place = await placeFor(t);
-    const limits = { cpu: 10_000, memory: '256Mi', pids: 100 };
+    const limits = { cpu: 1, memory: '1Mi', pids: 100 };
     const desired = place.desired('alice', { resources: { limits } });
     await assert.rejects(place.backend().create(desired, quiet, never), (error: unknown) => {
       assert.ok(error instanceof StartFailedError);
-      assert.match(error.message, /CPU/);
+      assert.match(error.message, /memory/i);
       assert.ok(error.hint.includes(`policy "${place.policy}"`));
       return true;
     });
