@@ -1,5 +1,6 @@
 /** `terminals plan`: what the policies would change about the terminals there are, before they do. @module */
 import { createLogger } from '../log.ts';
+import { windowOpensAt } from '../policy/schedule.ts';
 import { ActivityStore } from '../reconcile/activity-store.ts';
 import { Templates } from '../reconcile/templates.ts';
 import { type FieldChange, type Plan, planTerminal } from '../terminal/plan.ts';
@@ -52,12 +53,15 @@ Exit codes: 0 done, 1 it failed or a policy has errors, 2 the call's words are o
       const activity = await new ActivityStore(config.dataDir, log).load(now);
       const rows = (await listTerminals(backend, io.signal)).map((actual): Row => {
         const policy = set.policies.get(actual.key.policy);
+        const template = policy && templates.of(policy);
+        const window = template?.rollout.window;
         const planned = planTerminal({
-          desired: policy && { key: actual.key, name: actual.name, ...templates.of(policy) },
+          desired: template && { key: actual.key, name: actual.name, ...template },
           actual,
           requested: false,
           activity: { lastActivityAt: activity.lastActivityAt(actual.name) ?? now, inFlight: 0 },
           driftedSince: null,
+          windowOpensAt: window ? windowOpensAt(window, now) : now,
           now,
         });
         return rowOf(actual, planned);

@@ -6,6 +6,9 @@ import { checkStructure } from './schema.ts';
 /** The id of the policy of those who name none. */
 export const defaultPolicyId = 'default' as PolicyId;
 
+/** What stands in the place of the file that declares it. */
+export const builtinFile = '(built-in)';
+
 /** `default`, from the schema's defaults and what the configuration says instead; a file named so replaces it. */
 export function builtinPolicy(defaults: {
   readonly image?: string;
@@ -19,6 +22,6 @@ export function builtinPolicy(defaults: {
   return {
     id: defaultPolicyId,
     spec: checked.document.spec,
-    declaredAt: { file: '(built-in)', line: 1, column: 1 },
+    declaredAt: { file: builtinFile, line: 1, column: 1 },
   };
 }

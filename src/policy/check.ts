@@ -5,6 +5,7 @@
 import { parseCpu, parseMemory } from '../terminal/quantity.ts';
 import { mountTargetProblem, plainPath } from './mount-target.ts';
 import type { PolicySpec } from './policy.ts';
+import { scheduleProblem } from './schedule.ts';
 import type { PolicyDocument } from './schema.ts';
 
 /** Bounds that come from the configuration rather than from the policies. */
@@ -63,6 +64,7 @@ export function checkMeaning({ spec }: PolicyDocument, bounds: PolicyBounds): Ch
       ...checkDuplicates(spec),
       ...checkEnv(spec),
       ...checkMounts(spec),
+      ...checkWindow(spec),
     ],
   };
 }
@@ -235,6 +237,17 @@ function checkEnv({ env }: PolicySpec): Finding[] {
       ? []
       : [{ ...error(['env', name], `${name} can't be set here`, instead), atName: true }];
   });
+}
+
+function checkWindow({ rollout: { window } }: PolicySpec): Finding[] {
+  if (window === undefined) return [];
+  const wrong = scheduleProblem(window.schedule, window.timezone);
+  if (wrong === null) return [];
+  const path = ['rollout', 'window', wrong];
+  if (wrong === 'timezone')
+    return [error(path, `"${window.timezone}" is no timezone`, 'write e.g. Europe/Berlin')];
+  const hint = 'write five fields: minute hour day month weekday, e.g. "0 2 * * 1-5"';
+  return [error(path, `"${window.schedule}" is no cron expression`, hint)];
 }
 
 function checkMounts({ mounts }: PolicySpec): Finding[] {

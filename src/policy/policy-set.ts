@@ -1,21 +1,16 @@
 /**
- * Files → the policy set: every document checked, the last good version kept where one is broken.
+ * Files → the policy set: the last good version is kept where a document, or one that it inherits from, is broken.
  * @module
  */
 import { createHash } from 'node:crypto';
 import type { PolicyId } from '../terminal/terminal.ts';
-import { checkMeaning, type Finding, matches, type PolicyBounds } from './check.ts';
-import { type ParsedDocument, parseFile } from './document.ts';
-import type {
-  Place,
-  Policy,
-  PolicySet,
-  PolicySpec,
-  Problem,
-  SourceFile,
-  SourceUnavailable,
-} from './policy.ts';
-import { checkStructure } from './schema.ts';
+import { builtinFile, defaultPolicyId } from './builtin.ts';
+import { matches, type PolicyBounds } from './check.ts';
+import { Composer } from './compose.ts';
+import { folderDefaults } from './folder-defaults.ts';
+import type { Policy, PolicySet, PolicySpec, Problem, SourceFile, SourceUnavailable } from './policy.ts';
+import { placed, type Said, sayOnce } from './problems.ts';
+import { type FileReading, readSourceFile } from './reading.ts';
 
 /** What the configuration says about policies. */
 export interface PolicyRules extends PolicyBounds {
@@ -25,22 +20,10 @@ export interface PolicyRules extends PolicyBounds {
   readonly builtin: Policy;
 }
 
-/** Of a document; a large file that is no policy at all would have thousands. */
-const mostProblems = 100;
-const rank = { error: 0, warning: 1 } as const;
-
-/** What a file says: its good policies, the names of its broken ones, and whether some of its text could not be read. */
-interface FileReading {
-  readonly path: string;
-  readonly policies: readonly Policy[];
-  readonly brokenNames: ReadonlySet<string>;
-  readonly partlyUnreadable: boolean;
-  readonly problems: readonly Problem[];
-}
-
 /**
  * The policies in force. Deterministic and independent of the files' order. A policy that was in force stays as it was while
- * its file is broken; one whose file (or document) was taken away is gone; a source out of reach changes nothing.
+ * its file, or one that it inherits from, is broken; one whose file (or document) was taken away is gone; a source out of
+ * reach changes nothing.
  * @param previous the set in force until now; null at the start
  */
 export function buildPolicySet(
@@ -49,11 +32,60 @@ export function buildPolicySet(
   rules: PolicyRules,
 ): PolicySet {
   if ('unavailable' in files) return unavailable(files.unavailable, previous, rules);
-  const readings = [...files].sort((a, b) => (a.path < b.path ? -1 : 1)).map((file) => readFile(file, rules));
-  const problems = readings.flatMap((reading) => reading.problems);
-  const policies = new Map<PolicyId, Policy>();
+  const readings = [...files].sort((a, b) => (a.path < b.path ? -1 : 1)).map(readSourceFile);
+  const said = readings.flatMap((reading) => reading.said);
+  const folder = folderDefaults(readings, previous);
+  const composer = new Composer({
+    drafts: Map.groupBy(
+      readings.flatMap(({ drafts }) => drafts),
+      ({ id }) => id,
+    ),
+    inForce: (id) => previous?.policies.get(id as PolicyId)?.declaredAt.file,
+    defaults: folder.defaults ?? null,
+    rules,
+  });
+  const composed = readings.map((reading) => composeFile(reading, composer, folder.defaults === null));
+  const { policies, duplicates } = choose(composed, previous);
+  const all = [...said, ...composed.flatMap((one) => one.said)];
+  if (!policies.has(rules.builtin.id)) {
+    const { policy, said: ofBuiltin } = composer.builtin();
+    policies.set(rules.builtin.id, policy ?? lastBuiltin(previous) ?? rules.builtin);
+    all.push(...ofBuiltin);
+  }
+  const problems = [...sayOnce(all), ...folder.problems, ...duplicates, ...ties([...policies.values()])];
+  const set = policySet(policies, problems);
+  return folder.defaults === undefined ? set : { ...set, defaults: folder.defaults };
+}
 
-  for (const policy of readings.flatMap((reading) => kept(reading, previous))) {
+/** A file's policies once they are checked as a whole. */
+interface ComposedFile {
+  readonly path: string;
+  readonly policies: readonly Policy[];
+  readonly brokenNames: ReadonlySet<string>;
+  readonly partlyUnreadable: boolean;
+  readonly said: readonly Said[];
+}
+
+/** @param without the defaults are broken and never were good: nothing can be said of any policy */
+function composeFile({ path, drafts, partlyUnreadable }: FileReading, composer: Composer, without: boolean) {
+  const turned = without ? [] : drafts.map((draft) => composer.of(draft));
+  const policies = turned.flatMap(({ policy }) => policy ?? []);
+  const good = new Set<string>(policies.map(({ id }) => id));
+  const file: ComposedFile = {
+    path,
+    policies,
+    brokenNames: new Set(drafts.map(({ id }) => id).filter((id) => !good.has(id))),
+    partlyUnreadable,
+    said: turned.flatMap(({ said }) => said),
+  };
+  return file;
+}
+
+/** Of each name the policy that is in force: a good one, or the last good version of one that is broken. */
+function choose(files: readonly ComposedFile[], previous: PolicySet | null) {
+  const policies = new Map<PolicyId, Policy>();
+  const duplicates: Problem[] = [];
+  for (const policy of files.flatMap((file) => kept(file, previous))) {
     const other = policies.get(policy.id);
     if (other === undefined) {
       policies.set(policy.id, policy);
@@ -63,132 +95,44 @@ export function buildPolicySet(
     const inForce = previous?.policies.get(policy.id)?.declaredAt.file;
     const takesOver = inForce === policy.declaredAt.file && inForce !== other.declaredAt.file;
     if (takesOver) policies.set(policy.id, policy);
-    problems.push(duplicate(takesOver ? other : policy, takesOver ? policy : other));
+    duplicates.push(duplicate(takesOver ? other : policy, takesOver ? policy : other));
   }
   // A file that was renamed and broken at once has its last good version under the old path.
   for (const policy of previous?.policies.values() ?? []) {
-    const broken = readings.some(({ brokenNames }) => brokenNames.has(policy.id));
+    const broken = files.some(({ brokenNames }) => brokenNames.has(policy.id));
     if (broken && !policies.has(policy.id)) policies.set(policy.id, policy);
   }
-  if (!policies.has(rules.builtin.id)) policies.set(rules.builtin.id, rules.builtin);
-  return policySet(policies, [...problems, ...ties([...policies.values()])]);
+  return { policies, duplicates };
+}
+
+/** What the defaults had made of the built-in policy before they were broken. */
+function lastBuiltin(previous: PolicySet | null): Policy | undefined {
+  const last = previous?.policies.get(defaultPolicyId);
+  return last?.declaredAt.file === builtinFile ? last : undefined;
 }
 
 function unavailable(reason: string, previous: PolicySet | null, rules: PolicyRules): PolicySet {
-  const problem: Problem = {
-    file: '(policies)',
-    line: 1,
-    column: 1,
-    severity: 'error',
-    path: '',
-    message: reason,
-    hint:
-      previous === null
-        ? 'only the built-in default policy is in force'
-        : 'the policies in force stay as they are',
-  };
-  return policySet(previous?.policies ?? new Map([[rules.builtin.id, rules.builtin]]), [problem]);
+  const hint =
+    previous === null
+      ? 'only the built-in default policy is in force'
+      : 'the policies in force stay as they are';
+  const place = { file: '(policies)', line: 1, column: 1 };
+  const problem = placed(place, 'error', [], reason, hint);
+  const set = policySet(previous?.policies ?? new Map([[rules.builtin.id, rules.builtin]]), [problem]);
+  const defaults = previous === null ? null : previous.defaults;
+  return defaults === undefined ? set : { ...set, defaults };
 }
 
 /** A file's good policies, and the last good version of those it has broken. */
-function kept(reading: FileReading, previous: PolicySet | null): readonly Policy[] {
-  const declared = new Set<string>(reading.policies.map(({ id }) => id));
+function kept(file: ComposedFile, previous: PolicySet | null): readonly Policy[] {
+  const declared = new Set<string>(file.policies.map(({ id }) => id));
   const lastGood = [...(previous?.policies.values() ?? [])].filter(
     ({ id, declaredAt }) =>
-      declaredAt.file === reading.path &&
+      declaredAt.file === file.path &&
       !declared.has(id) &&
-      (reading.partlyUnreadable || reading.brokenNames.has(id)),
+      (file.partlyUnreadable || file.brokenNames.has(id)),
   );
-  return [...reading.policies, ...lastGood];
-}
-
-function readFile(file: SourceFile, rules: PolicyRules): FileReading {
-  if ('unreadable' in file) {
-    const problem = placed(
-      { file: file.path, line: 1, column: 1 },
-      'error',
-      [],
-      file.unreadable,
-      'make it readable, or move it out of the directory',
-    );
-    return {
-      path: file.path,
-      policies: [],
-      brokenNames: new Set(),
-      partlyUnreadable: true,
-      problems: [problem],
-    };
-  }
-  const { documents, problems: unparsed } = parseFile(file.path, file.text);
-  const policies: Policy[] = [];
-  const brokenNames = new Set<string>();
-  const problems: Problem[] = [...unparsed];
-  let unnamed = false;
-  for (const document of documents) {
-    const { policy, problems: found } = readDocument(document, rules);
-    problems.push(...found);
-    if (policy) policies.push(policy);
-    else {
-      const name = declaredName(document.content);
-      if (name === null) unnamed = true;
-      else brokenNames.add(name);
-    }
-  }
-  return {
-    path: file.path,
-    policies,
-    brokenNames,
-    partlyUnreadable: unparsed.length > 0 || unnamed,
-    problems,
-  };
-}
-
-function readDocument(
-  document: ParsedDocument,
-  rules: PolicyRules,
-): { policy: Policy | null; problems: readonly Problem[] } {
-  const structure = checkStructure(document.content, rules.defaults);
-  if (!structure.ok) {
-    const errors = structure.errors.map((error): Finding => ({ severity: 'error', ...error }));
-    return { policy: null, problems: placedFindings(document, errors) };
-  }
-  const { spec, findings } = checkMeaning(structure.document, rules);
-  const problems = placedFindings(document, findings);
-  if (findings.some(({ severity }) => severity === 'error')) return { policy: null, problems };
-  const id = structure.document.metadata.name as PolicyId;
-  return { policy: { id, spec, declaredAt: document.place([]) }, problems };
-}
-
-function declaredName(content: unknown): string | null {
-  if (typeof content !== 'object' || content === null || !('metadata' in content)) return null;
-  const { metadata } = content;
-  if (typeof metadata !== 'object' || metadata === null || !('name' in metadata)) return null;
-  return typeof metadata.name === 'string' ? metadata.name : null;
-}
-
-/** Errors come before warnings where there are more than anybody reads. */
-function placedFindings(document: ParsedDocument, findings: readonly Finding[]): readonly Problem[] {
-  const sorted = findings.toSorted((a, b) => rank[a.severity] - rank[b.severity]);
-  const said = sorted
-    .slice(0, mostProblems)
-    .map(({ severity, path, atName, message, hint }) =>
-      placed(document.place(path, atName), severity, path, message, hint),
-    );
-  const more = sorted.at(mostProblems);
-  if (more === undefined) return said;
-  const message = `there are ${sorted.length - mostProblems} problems more in this document`;
-  return [...said, placed(document.place([]), more.severity, [], message, 'mend those that are said first')];
-}
-
-function placed(
-  place: Place,
-  severity: Problem['severity'],
-  path: readonly (string | number)[],
-  message: string,
-  hint: string,
-): Problem {
-  const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`)).join('');
-  return { ...place, severity, path: text.replace(/^\./, ''), message, hint };
+  return [...file.policies, ...lastGood];
 }
 
 function duplicate(loser: Policy, winner: Policy): Problem {

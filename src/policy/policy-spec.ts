@@ -135,6 +135,31 @@ export interface PolicySpec {
      * After this long a terminal is replaced even in use; absent: it waits as long as it takes.
      */
     readonly maxDelayMinutes?: number;
+    /**
+     * How many running terminals are replaced at a time: a number, or a share of all of the policy's; one at least.
+     */
+    readonly maxUnavailable: number | string;
+    /**
+     * So many failed starts in a row stall the rollout: everybody stays on the last revision that ran.
+     */
+    readonly pauseOnFailures: number;
+    /**
+     * Running terminals are replaced only in this time; absent: at any time.
+     */
+    readonly window?: {
+      /**
+       * When it opens: a cron expression of five fields.
+       */
+      readonly schedule: string;
+      /**
+       * How long it stays open.
+       */
+      readonly durationMinutes: number;
+      /**
+       * Of the schedule, as in the IANA database.
+       */
+      readonly timezone: string;
+    };
   };
   /**
    * How long a start may take until the terminal answers; absent: 15, or 300 where packages are installed.

@@ -3,6 +3,7 @@
  * @module
  */
 import type { PolicyId } from '../terminal/terminal.ts';
+import type { Layer, Origins } from './layers.ts';
 import type { PolicySpec } from './policy-spec.ts';
 
 export type { PolicySpec } from './policy-spec.ts';
@@ -20,6 +21,10 @@ export interface Policy {
   /** Every default filled in, every `TERMINALS_MAX_*` bound applied. */
   readonly spec: PolicySpec;
   readonly declaredAt: Place;
+  /** The policy that it extends. */
+  readonly extends?: PolicyId;
+  /** Where each value of the spec was written: here, in a policy that it extends, or in the folder's defaults. */
+  readonly origins?: Origins;
 }
 
 /** One thing that is wrong with a policy source, and what to write instead. */
@@ -38,14 +43,22 @@ export interface PolicySet {
   readonly revision: string;
   readonly policies: ReadonlyMap<PolicyId, Policy>;
   readonly problems: readonly Problem[];
+  /** What the source calls the state that was read, such as a Git commit; absent where it has no name for it. */
+  readonly source?: string;
+  /** The folder's `PolicyDefaults` in force; null: they were broken from the beginning; absent: there are none. */
+  readonly defaults?: Layer | null;
 }
 
-/** Where policies come from: a watched directory now, a ConfigMap or a Git URL in the same shape. */
+/** Where policies come from: a watched directory, a Git URL, or a ConfigMap in the same shape. */
 export interface PolicySource {
   /** Where from, for people: "directory policies". */
   readonly description: string;
   /** Reads everything once; a source that can't be read answers with a problem in the files, it does not throw. */
   read(): Promise<readonly SourceFile[] | SourceUnavailable>;
+  /** What it calls the state that `read` answered last, such as a Git commit; null: it has no name for it. */
+  readonly revision?: string | null;
+  /** Looks at once whether there is something new; `read` does so, too. */
+  refresh?(): Promise<void>;
   /** Calls back, debounced, whenever `read` may answer differently, until the signal aborts. */
   watch(changed: () => void, signal: AbortSignal): void;
 }
@@ -53,7 +66,12 @@ export interface PolicySource {
 /** One file of a source: its text, or why it could not be read. */
 export type SourceFile =
   | { readonly path: string; readonly text: string }
-  | { readonly path: string; readonly unreadable: string };
+  | {
+      readonly path: string;
+      readonly unreadable: string;
+      /** What to do about it, where that is not the usual. */
+      readonly hint?: string;
+    };
 
 /** The whole source is out of reach (directory deleted, API server away): nothing may be concluded from that. */
 export interface SourceUnavailable {

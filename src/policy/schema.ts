@@ -61,11 +61,13 @@ export function checkStructure(
   }
   if (compiled(copy)) return { ok: true, document: copy };
   // A bad name of a variable is said once, by `propertyNames`, not again by the pattern that it broke.
-  const errors = (compiled.errors ?? []).filter(({ propertyName }) => propertyName === undefined);
+  const errors = (compiled.errors ?? []).filter(
+    ({ propertyName, keyword }) => propertyName === undefined && keyword !== 'if',
+  );
   return { ok: false, errors: errors.map(explain) };
 }
 
-function isMap(value: unknown): value is Record<string, unknown> {
+export function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
@@ -106,6 +108,8 @@ function explain(error: ErrorObject): StructureError {
         [String(error.params.propertyName)],
         true,
       );
+    case 'false schema':
+      return at('this has no meaning in a document of this kind', 'leave it out');
     case 'pattern':
       return at(`${show(error.data)} is not of the right form`, patternHint(error));
     default:

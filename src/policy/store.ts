@@ -37,9 +37,8 @@ export class PolicyStore {
 
   /** Reads once, then follows the source until the signal aborts. */
   async start(signal: AbortSignal): Promise<void> {
-    const { source, log, rules } = this.#options;
-    const files = await source.read();
-    this.#current = buildPolicySet(files, null, rules);
+    const { source, log } = this.#options;
+    this.#current = await this.#read(null);
     this.#sayProblems(this.#current.problems);
     log.info({ source: source.description, policies: [...this.#current.policies.keys()] }, 'policies loaded');
     source.watch(() => void this.reload(), signal);
@@ -61,11 +60,19 @@ export class PolicyStore {
     do {
       this.#readAgain = false;
       try {
-        this.#take(buildPolicySet(await this.#options.source.read(), this.#current, this.#options.rules));
+        this.#take(await this.#read(this.#current));
       } catch (error) {
         this.#options.log.error({ err: error }, 'policies could not be read; those in force stay');
       }
     } while (this.#readAgain);
+  }
+
+  async #read(previous: PolicySet | null): Promise<PolicySet> {
+    const { source, rules } = this.#options;
+    const files = await source.read();
+    const set = buildPolicySet(files, previous, rules);
+    const revision = 'unavailable' in files ? previous?.source : source.revision;
+    return typeof revision === 'string' ? { ...set, source: revision } : set;
   }
 
   #take(next: PolicySet): void {

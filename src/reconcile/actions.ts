@@ -97,9 +97,7 @@ export class Actions {
       case 'delete':
         return this.#remove(entry, 'it is being deleted', true);
       case 'replace':
-        await this.#remove(entry, 'it is being replaced', false);
-        if (desired) await this.#create(entry, desired);
-        return;
+        return this.#replace(entry, desired);
       case 'create':
         if (desired) await this.#create(entry, desired);
         return;
@@ -118,17 +116,28 @@ export class Actions {
     this.#observations.record(entry, undefined);
   }
 
+  async #replace(entry: Entry, desired: Desired | undefined): Promise<void> {
+    const why = 'it is being replaced';
+    if (desired && this.#backend.replace) {
+      this.#observations.doubt(entry, why);
+      const progress = this.#progress(entry);
+      return this.#arrive(entry, await this.#backend.replace(desired, progress, this.#signal));
+    }
+    await this.#remove(entry, why, false);
+    if (desired) await this.#create(entry, desired);
+  }
+
   async #create(entry: Entry, desired: Desired): Promise<void> {
     this.#arrive(entry, await this.#backend.create(desired, this.#progress(entry), this.#signal));
   }
 
-  /** One that is there but never gets healthy is broken: the next request replaces it. */
+  /** One that is there but never gets healthy is broken: the next request replaces it. An operator sees to its own. */
   async #start(entry: Entry, desired: Desired): Promise<RunningTerminal> {
     try {
       return await this.#backend.start(desired, this.#progress(entry), this.#signal);
     } catch (error) {
       const { actual } = entry;
-      if (error instanceof StartTimeoutError && actual !== undefined) {
+      if (error instanceof StartTimeoutError && actual !== undefined && !actual.operated) {
         const broken = { ...actual, phase: 'Error', detail: error.message, recover: 'replace' } as const;
         this.#observations.record(entry, broken);
       }

@@ -6,19 +6,16 @@
 import { mkdir, readFile, rename, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from 'pino';
+import type { ActivityRecord, SavedActivity } from '../backend/backend.ts';
 import type { TerminalName } from '../terminal/terminal.ts';
-
-export interface SavedActivity {
-  /** The last activity known of a terminal, or null when nothing was saved of it. Epoch milliseconds. */
-  lastActivityAt(name: TerminalName): number | null;
-}
 
 type Times = Readonly<Record<string, number>>;
 
 /** How often it is written while something changes. */
 export const saveIntervalMs = 10_000;
 
-export class ActivityStore {
+export class ActivityStore implements ActivityRecord {
+  readonly intervalMs = saveIntervalMs;
   readonly #file: string;
   readonly #log: Logger;
   #written = '';

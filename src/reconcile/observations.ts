@@ -23,6 +23,8 @@ export class Observations {
   record(entry: Entry, actual: Actual | undefined): void {
     const before = entry.actual;
     entry.actual = actual;
+    // Used by another process.
+    entry.lastActivityAt = Math.max(entry.lastActivityAt, actual?.lastActivityAt ?? 0);
     entry.observed = true;
     entry.suspected = false;
     this.#count += 1;

@@ -3,7 +3,7 @@
  * @module
  */
 import type { Logger } from 'pino';
-import type { Backend, BackendListener } from '../backend/backend.ts';
+import type { ActivityRecord, Backend, BackendListener, SavedActivity } from '../backend/backend.ts';
 import {
   NotFoundError,
   PolicyUnknownError,
@@ -11,27 +11,29 @@ import {
   StartTimeoutError,
   TerminalsError,
 } from '../errors.ts';
-import type { PolicySet } from '../policy/policy.ts';
+import type { Policy, PolicySet } from '../policy/policy.ts';
 import { discoveryUser } from '../terminal/names.ts';
 import { type Plan, planTerminal } from '../terminal/plan.ts';
 import type {
   Actual,
   Desired,
+  PolicyId,
   Revision,
   RunningTerminal,
-  Template,
   TerminalKey,
   TerminalName,
 } from '../terminal/terminal.ts';
 import { type Act, Actions, describe, type Order } from './actions.ts';
-import { type ActivityStore, type SavedActivity, saveIntervalMs } from './activity-store.ts';
 import { backoffMs } from './backoff.ts';
 import { Deadlines } from './deadlines.ts';
+import type { GoodStore } from './good-store.ts';
 import { isSameRun, Observations } from './observations.ts';
-import { WorkQueue } from './queue.ts';
+import { type QueueOptions, WorkQueue } from './queue.ts';
 import { type Entry, Registry } from './registry.ts';
+import { Rollouts } from './rollouts.ts';
 import type { Templates } from './templates.ts';
 import { rejectWaiters, resolveWaiters, waitFor } from './waiting.ts';
+import { Windows } from './windows.ts';
 
 /** The policies in force, as the reconciler needs them. */
 export interface Policies {
@@ -43,7 +45,9 @@ export interface ReconcilerOptions {
   readonly backend: Backend;
   readonly policies: Policies;
   readonly templates: Templates;
-  readonly activity: ActivityStore;
+  readonly activity: ActivityRecord;
+  /** Remembers over a restart which revisions ran; absent: each policy's newest one is taken as it is at first. */
+  readonly good?: GoodStore;
   readonly log: Logger;
   /** Told of everything that was done with a terminal, and why. */
   readonly acted?: (act: Act, terminal: Pick<Entry, 'key' | 'name'>, reason: string) => void;
@@ -58,36 +62,52 @@ export interface Reached {
 }
 
 /** Work at once: starts are the engine's work, so that more than one a core is worth it. */
-const queueOptions = { concurrency: 16, background: 4 };
+function queueOptions({ concurrency }: Backend): QueueOptions {
+  return concurrency === undefined
+    ? { concurrency: 16, background: 4 }
+    : { concurrency, background: Math.ceil(concurrency / 4) };
+}
 /** What a request waits at most beyond the policy's own start time limit, e.g. while an image is pulled. */
 const patienceMs = 30_000;
 /** A look at one terminal takes at most this many steps before it gives way to others. */
 const maxSteps = 4;
 
+/** Others of its policy are being replaced; it is told when they are through. */
+const notItsTurn: Plan = { action: { kind: 'none', reason: 'it waits for its turn' }, deferred: [] };
+
 export class Reconciler {
   readonly #backend: Backend;
   readonly #policies: Policies;
-  readonly #templates: Templates;
-  readonly #activity: ActivityStore;
+  readonly #activity: ActivityRecord;
   readonly #log: Logger;
   readonly #resyncMs: number;
   readonly #registry = new Registry();
   readonly #deadlines = new Deadlines((name) => this.#queue.add(name, false));
-  readonly #queue = new WorkQueue((name) => this.#reconcile(name), queueOptions);
+  readonly #queue: WorkQueue;
   readonly #stopping = new AbortController();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #observations = new Observations();
   readonly #actions: Actions;
+  readonly #rollouts: Rollouts;
+  readonly #windows = new Windows();
+  readonly #goodStore: ReconcilerOptions['good'];
   #saved: SavedActivity = { lastActivityAt: () => null };
   #synced = false;
 
   constructor(options: ReconcilerOptions) {
     this.#backend = options.backend;
     this.#policies = options.policies;
-    this.#templates = options.templates;
     this.#activity = options.activity;
     this.#log = options.log;
     this.#resyncMs = options.resyncMs ?? 60_000;
+    this.#queue = new WorkQueue((name) => this.#reconcile(name), queueOptions(options.backend));
+    this.#goodStore = options.good;
+    this.#rollouts = new Rollouts({
+      templates: options.templates,
+      proven: (good) => void options.good?.save(good),
+      count: (policy) => this.#count(policy),
+      log: options.log,
+    });
     this.#actions = new Actions({
       backend: options.backend,
       observations: this.#observations,
@@ -100,6 +120,11 @@ export class Reconciler {
   /** Whether the backend answered a full listing yet. */
   get synced(): boolean {
     return this.#synced;
+  }
+
+  /** How far the newest revision of each policy is, and a way to begin it anew. */
+  get rollouts(): Pick<Rollouts, 'stateOf' | 'retry'> {
+    return this.#rollouts;
   }
 
   /** All that is known, for status pages. */
@@ -118,11 +143,16 @@ export class Reconciler {
    */
   async start(): Promise<void> {
     this.#saved = await this.#activity.load(Date.now());
+    this.#rollouts.restore((await this.#goodStore?.load()) ?? new Map());
     await this.#resync();
     this.#backend.watch(this.#listener, this.#stopping.signal);
     this.#policies.onChange(() => this.#lookAtAll());
+    this.#rollouts.tell({
+      changed: (policy) => this.#lookAtPolicy(policy),
+      turn: (name) => this.#queue.add(name, false),
+    });
     this.#every(this.#resyncMs, () => this.#resync());
-    this.#every(saveIntervalMs, () => this.#saveActivity());
+    this.#every(this.#activity.intervalMs, () => this.#saveActivity());
   }
 
   /** Stops working; terminals go on running. */
@@ -135,7 +165,7 @@ export class Reconciler {
       for (const { reject } of entry.orders.splice(0)) reject(new ShuttingDownError());
     }
     await this.#queue.close();
-    await this.#saveActivity();
+    await this.#saveActivity(true);
   }
 
   /**
@@ -181,7 +211,7 @@ export class Reconciler {
     await this.#obey(entry);
     const asked = entry.waiters.size > 0;
     try {
-      await this.#converge(entry);
+      await this.#convergeOrGoBack(entry);
       entry.failures = 0;
     } catch (error) {
       this.#failed(entry, error, asked);
@@ -197,13 +227,37 @@ export class Reconciler {
     }
   }
 
+  /** A terminal that does not come to run with a new revision goes back to the last good one, and nobody hears of it. */
+  async #convergeOrGoBack(entry: Entry): Promise<void> {
+    const policy = this.#policy(entry.key);
+    try {
+      await this.#converge(entry);
+    } catch (error) {
+      if (policy === undefined || !this.#rollouts.failed(policy, entry.name, error)) throw error;
+      this.#log.warn({ ...describe(entry), err: error }, 'back to the last revision that ran');
+      this.#rollouts.leave(policy, entry.name);
+      entry.observed = false;
+      entry.restoring = true;
+      await this.#converge(entry);
+    } finally {
+      entry.restoring = false;
+      if (policy !== undefined) this.#rollouts.leave(policy, entry.name);
+    }
+    this.#noteRevision(entry);
+  }
+
+  /** What runs proves its revision. */
+  #noteRevision({ key, actual }: Entry): void {
+    const policy = this.#policy(key);
+    if (policy !== undefined && actual?.phase === 'Running') this.#rollouts.ran(policy, actual.revision);
+  }
+
   /** Plans and acts until there is nothing to do, then serves who waits and notes when to look again. */
   async #converge(entry: Entry): Promise<void> {
     let prepared: Revision | null = null;
     for (let step = 0; step < maxSteps; step += 1) {
       if (!entry.observed) await this.#actions.inspect(entry);
-      const desired = this.#desired(entry);
-      const plan = this.#plan(entry, desired);
+      const { desired, plan } = this.#inTurn(entry);
       if (plan.action.kind === 'none') return this.#settle(entry, plan, desired);
 
       // Whatever needs the network comes before anything is taken down, and what to do is decided anew after it.
@@ -217,16 +271,34 @@ export class Reconciler {
     this.#queue.add(entry.name, entry.waiters.size > 0);
   }
 
+  /** What to do now, and from what, where a rollout lets one terminal go before another. */
+  #inTurn(entry: Entry): { readonly desired: Desired | undefined; readonly plan: Plan } {
+    const desired = this.#desired(entry);
+    const plan = this.#plan(entry, desired);
+    const policy = this.#policy(entry.key);
+    if (policy === undefined || (plan.action.kind !== 'create' && plan.action.kind !== 'replace')) {
+      return { desired, plan };
+    }
+    const running = entry.actual?.phase === 'Running';
+    const template = this.#rollouts.enter(policy, entry.name, running);
+    if (template === null) return { desired, plan: notItsTurn };
+    if (template.revision === desired?.revision) return { desired, plan };
+    const held = { key: entry.key, name: entry.name, ...template };
+    return { desired: held, plan: this.#plan(entry, held) };
+  }
+
   #plan(entry: Entry, desired: Desired | undefined): Plan {
     const now = Date.now();
+    const window = desired?.rollout.window ?? null;
     const drifted = desired && entry.actual && entry.actual.revision !== desired.revision;
     entry.driftedSince = drifted ? (entry.driftedSince ?? now) : null;
     return planTerminal({
       desired,
       actual: entry.actual,
-      requested: entry.waiters.size > 0,
+      requested: entry.waiters.size > 0 || entry.restoring,
       activity: entry,
       driftedSince: entry.driftedSince,
+      windowOpensAt: window === null ? now : this.#windows.opensAt(window, now),
       now,
     });
   }
@@ -263,7 +335,7 @@ export class Reconciler {
   readonly #listener: BackendListener = {
     changed: (key, actual) => {
       if (key.user === discoveryUser) return;
-      const entry = this.#registry.entry(key, Date.now());
+      const entry = this.#registry.entry(key, this.#lastActivity(actual));
       if (this.#queue.isRunning(entry.name)) {
         entry.observed = false;
         entry.stale = true;
@@ -295,8 +367,9 @@ export class Reconciler {
     this.#lookAtAll();
   }
 
-  #lastActivity(actual: Actual): number {
-    return this.#saved.lastActivityAt(actual.name) ?? Date.now();
+  #lastActivity(actual: Actual | undefined): number {
+    if (actual === undefined) return Date.now();
+    return actual.lastActivityAt ?? this.#saved.lastActivityAt(actual.name) ?? Date.now();
   }
 
   async #resync(): Promise<void> {
@@ -317,29 +390,41 @@ export class Reconciler {
     }
   }
 
+  #lookAtPolicy(policy: PolicyId): void {
+    for (const entry of this.#registry.all()) if (entry.key.policy === policy) this.#look(entry);
+  }
+
+  #count(policy: PolicyId): number {
+    let count = 0;
+    for (const { key, actual } of this.#registry.all())
+      if (key.policy === policy && actual?.phase === 'Running') count += 1;
+    return count;
+  }
+
   /** Plans without acting; only a terminal that needs work gets into the queue. */
   #look(entry: Entry): void {
     if (this.#queue.isRunning(entry.name)) return;
+    this.#noteRevision(entry);
     const plan = this.#plan(entry, this.#desired(entry));
     if (plan.action.kind === 'none' && entry.waiters.size === 0) this.#schedule(entry, plan);
     else this.#queue.add(entry.name, entry.waiters.size > 0);
   }
 
   #desired(entry: Entry): Desired | undefined {
-    const template = this.#template(entry.key);
+    const policy = this.#policy(entry.key);
+    const template = policy && this.#rollouts.templateOf(policy, entry.name);
     return template && { key: entry.key, name: entry.name, ...template };
   }
 
-  #template(key: TerminalKey): Template | undefined {
-    const policy = this.#policies.current.policies.get(key.policy);
-    return policy && this.#templates.of(policy);
+  #policy(key: TerminalKey): Policy | undefined {
+    return this.#policies.current.policies.get(key.policy);
   }
 
   // --- who waits ----------------------------------------------------------
 
   async #waitFor(entry: Entry, signal: AbortSignal): Promise<Reached> {
     this.#stopping.signal.throwIfAborted();
-    const limitMs = (this.#template(entry.key)?.startTimeoutMs ?? 0) + patienceMs;
+    const limitMs = (this.#desired(entry)?.startTimeoutMs ?? 0) + patienceMs;
     // Asking for it is use of it: one whose idle time is just over is not stopped under who comes back.
     entry.touch();
     const running = waitFor(entry, limitMs, signal);
@@ -353,12 +438,14 @@ export class Reconciler {
     this.#timers.add(setInterval(() => void work(), ms).unref());
   }
 
-  async #saveActivity(): Promise<void> {
+  async #saveActivity(last = false): Promise<void> {
+    const now = Date.now();
     const times = new Map<TerminalName, number>();
-    for (const { key, name, actual, lastActivityAt } of this.#registry.all()) {
-      if (actual?.phase === 'Running' || key.context !== null) times.set(name, lastActivityAt);
+    for (const { key, name, actual, lastActivityAt, inFlight } of this.#registry.all()) {
+      if (actual?.phase === 'Running' || key.context !== null)
+        times.set(name, inFlight > 0 ? now : lastActivityAt);
     }
-    await this.#activity.save(times, Date.now());
+    await this.#activity.save(times, now, last);
   }
 }
 

@@ -38,6 +38,8 @@ export class Entry implements Activity {
   driftedSince: number | null = null;
   /** What a start is busy with, for people. */
   progress: string | null = null;
+  /** It ran until a new revision failed, and is to run again with the last good one, asked for or not. */
+  restoring = false;
   /** Failed tries in a row, for the backoff. */
   failures = 0;
   lastActivityAt: number;

@@ -4,12 +4,15 @@
  */
 import { createHash } from 'node:crypto';
 import { terminalName } from './names.ts';
-import { parseCpu, parseMemory } from './quantity.ts';
+import { cpuQuantity, memoryQuantity, parseCpu, parseMemory } from './quantity.ts';
 import type {
   Desired,
   Limits,
   Mount,
+  Reservation,
   Revision,
+  Rollout,
+  Settings,
   Template,
   TerminalKey,
   Workload,
@@ -23,6 +26,7 @@ const dayMs = 24 * 60 * minuteMs;
 export interface Declaration {
   readonly image: string;
   readonly resources: {
+    readonly requests?: { readonly cpu: string | number; readonly memory: string | number };
     readonly limits: {
       readonly cpu: string | number;
       readonly memory: string | number;
@@ -31,7 +35,11 @@ export interface Declaration {
   };
   readonly packages: readonly string[];
   readonly pipPackages: readonly string[];
-  readonly persistence: { readonly enabled: boolean };
+  readonly persistence: {
+    readonly enabled: boolean;
+    readonly size?: string | number;
+    readonly storageClass?: string | undefined;
+  };
   readonly idleTimeoutMinutes: number;
   readonly contextRetentionDays: number;
   readonly env: Readonly<Record<string, string>>;
@@ -41,6 +49,11 @@ export interface Declaration {
     readonly when: 'idle' | 'nextStart' | 'now';
     readonly idleAfterMinutes: number;
     readonly maxDelayMinutes?: number | undefined;
+    readonly maxUnavailable: number | string;
+    readonly pauseOnFailures: number;
+    readonly window?:
+      | { readonly schedule: string; readonly durationMinutes: number; readonly timezone: string }
+      | undefined;
   };
   readonly startTimeoutSeconds?: number | undefined;
   readonly suspend: boolean;
@@ -80,30 +93,73 @@ export function renderTemplate(
   platform: Readonly<Record<string, string>> = {},
 ): Template {
   const workload = renderWorkload(declared, platform);
-  const { when, idleAfterMinutes, maxDelayMinutes } = declared.rollout;
   const installs = workload.packages.length + workload.pipPackages.length > 0;
   return {
     revision: revisionOf(workload),
     workload,
     limits: renderLimits(declared),
+    reservation: renderReservation(declared),
     idleTimeoutMs: declared.idleTimeoutMinutes * minuteMs,
     contextRetentionMs: declared.contextRetentionDays * dayMs,
     startTimeoutMs:
       declared.startTimeoutSeconds === undefined
         ? startTimeoutMs[installs ? 'withPackages' : 'plain']
         : declared.startTimeoutSeconds * 1000,
-    rollout: {
-      when,
-      idleAfterMs: idleAfterMinutes * minuteMs,
-      maxDelayMs: maxDelayMinutes === undefined ? null : maxDelayMinutes * minuteMs,
-    },
+    rollout: renderRollout(declared),
     suspended: declared.suspend,
+  };
+}
+
+function renderRollout({ rollout }: Declaration): Rollout {
+  const { when, idleAfterMinutes, maxDelayMinutes, maxUnavailable, pauseOnFailures, window } = rollout;
+  return {
+    when,
+    idleAfterMs: idleAfterMinutes * minuteMs,
+    maxDelayMs: maxDelayMinutes === undefined ? null : maxDelayMinutes * minuteMs,
+    maxUnavailable:
+      typeof maxUnavailable === 'number'
+        ? { count: maxUnavailable, share: 0 }
+        : { count: 0, share: Number.parseInt(maxUnavailable, 10) / 100 },
+    pauseOnFailures,
+    window: window
+      ? {
+          schedule: window.schedule,
+          durationMs: window.durationMinutes * minuteMs,
+          timezone: window.timezone,
+        }
+      : null,
   };
 }
 
 function renderLimits(declared: Declaration): Limits {
   const { cpu, memory, pids } = declared.resources.limits;
   return { cpuMillis: parseCpu(cpu), memoryBytes: parseMemory(memory), pids };
+}
+
+function renderReservation({ resources: { requests }, persistence }: Declaration): Reservation | null {
+  const { size, storageClass = null } = persistence;
+  if (requests === undefined || size === undefined) return null;
+  return {
+    cpuMillis: parseCpu(requests.cpu),
+    memoryBytes: parseMemory(requests.memory),
+    homeBytes: parseMemory(size),
+    storageClass,
+  };
+}
+
+/** What a template asks for that changes in place, beyond the limits. A storage class that is not named may be any. */
+export function settingsOf({ reservation, idleTimeoutMs, suspended }: Template): Settings {
+  const settings: Record<string, string> = {
+    idleTimeoutMinutes: String(idleTimeoutMs / minuteMs),
+    suspend: String(suspended),
+  };
+  if (reservation !== null) {
+    settings['resources.requests.cpu'] = cpuQuantity(reservation.cpuMillis);
+    settings['resources.requests.memory'] = memoryQuantity(reservation.memoryBytes);
+    settings['persistence.size'] = memoryQuantity(reservation.homeBytes);
+    if (reservation.storageClass !== null) settings['persistence.storageClass'] = reservation.storageClass;
+  }
+  return settings;
 }
 
 /** The same for equal workloads, whatever the order of their maps' keys: 16 hex digits. */

@@ -2,8 +2,16 @@
  * The pure difference of desired and actual state: what to do now, what waits, and why.
  * @module
  */
-import { fingerprintOf } from './desired.ts';
-import type { Activity, Actual, Desired, Limits, RunningTerminal, WorkloadFingerprint } from './terminal.ts';
+import { fingerprintOf, settingsOf } from './desired.ts';
+import type {
+  Activity,
+  Actual,
+  Desired,
+  Limits,
+  RunningTerminal,
+  Settings,
+  WorkloadFingerprint,
+} from './terminal.ts';
 
 /** One field that differs, in words; null: not there. Values of variables never appear. */
 export interface FieldChange {
@@ -49,6 +57,8 @@ export interface PlanInput {
   readonly activity: Activity;
   /** Epoch ms at which the present difference of revisions was first seen; null: none seen. */
   readonly driftedSince: number | null;
+  /** When running terminals may be replaced the next time; null: never again. */
+  readonly windowOpensAt: number | null;
   readonly now: number;
 }
 
@@ -56,6 +66,8 @@ export interface PlanInput {
 const orphanIdleMs = 30 * 60_000;
 /** A terminal with a request under way is looked at again no sooner than this. */
 const busyRecheckMs = 1_000;
+/** The use of a terminal by another process is known after this at the latest, where they tell each other every minute. */
+const othersUseMs = 75_000;
 
 /** What to do with one terminal. The same input gives the same plan; a converged terminal gives `none`. */
 export function planTerminal(input: PlanInput): Plan {
@@ -81,6 +93,7 @@ function planPresent(input: PlanInput, actual: Actual): Plan {
       return planRunning(input, actual);
     case 'Provisioning':
       if (desired === undefined) return now({ kind: 'none', reason: 'its policy is gone' });
+      if (actual.operated && !requested) return now({ kind: 'none', reason: actual.detail });
       return now({ kind: 'start', reason: actual.detail });
     case 'Idle':
       return planIdle(desired, actual, requested);
@@ -115,7 +128,12 @@ function planIdle(desired: Desired | undefined, actual: Actual, requested: boole
 function planRunning(input: PlanInput, actual: RunningTerminal): Plan {
   const { desired, now: at } = input;
   const stop = idleStop(input, actual);
-  if (desired?.suspended) return now({ kind: 'none', reason: 'the policy is suspended' });
+  const settings = desired ? settingChanges(actual.settings, settingsOf(desired)) : [];
+  if (desired?.suspended) {
+    const changes = settings.filter(({ field }) => field === 'suspend');
+    if (changes.length > 0) return now({ kind: 'update', reason: 'the policy is suspended', changes });
+    return now({ kind: 'none', reason: 'the policy is suspended' });
+  }
   const replace =
     desired && actual.revision !== desired.revision ? replacement(input, actual, desired) : null;
   if (replace?.at != null && replace.at <= at) {
@@ -125,8 +143,9 @@ function planRunning(input: PlanInput, actual: RunningTerminal): Plan {
 
   const deferred = [replace, stop].filter((entry) => entry !== null).sort(byTime);
   const limits = desired ? limitChanges(actual.limits, desired.limits) : [];
-  if (limits.length > 0) {
-    return now({ kind: 'update', reason: 'limits changed', changes: limits }, deferred);
+  if (limits.length + settings.length > 0) {
+    const reason = limits.length > 0 ? 'limits changed' : 'settings changed';
+    return now({ kind: 'update', reason, changes: [...limits, ...settings] }, deferred);
   }
   return now({ kind: 'none', reason: 'as declared' }, deferred);
 }
@@ -151,6 +170,8 @@ function quietAt(quietMs: number, { lastActivityAt, inFlight }: Activity, at: nu
 
 function idleStop(input: PlanInput, actual: RunningTerminal): Deferred | null {
   const { desired, activity, now: at } = input;
+  // What an operator stops is stopped by it alone: it hears of everybody's use.
+  if (actual.operated && (desired || actual.idleTimeoutMs > 0)) return null;
   const timeout = desired ? desired.idleTimeoutMs : actual.idleTimeoutMs || orphanIdleMs;
   if (timeout === 0) return null;
   const reason = desired
@@ -160,24 +181,34 @@ function idleStop(input: PlanInput, actual: RunningTerminal): Deferred | null {
 }
 
 function replacement(input: PlanInput, actual: RunningTerminal, desired: Desired): Deferred {
-  const { activity, driftedSince, now: at } = input;
-  const { when, idleAfterMs, maxDelayMs } = desired.rollout;
+  const { windowOpensAt } = input;
+  const { at, reason } = replacementTime(input, desired);
   const changes = changesOf(actual, desired);
+  if (at === null || windowOpensAt === null) return { kind: 'replace', at: null, reason, changes };
+  return { kind: 'replace', at: Math.max(at, windowOpensAt), reason, changes };
+}
+
+/** When a changed workload is due, whatever the window; null: at the next start. */
+function replacementTime(
+  { actual, activity, driftedSince, now: at }: PlanInput,
+  desired: Desired,
+): { readonly at: number | null; readonly reason: string } {
+  const { when, idleAfterMs, maxDelayMs } = desired.rollout;
   const latest = maxDelayMs === null ? Number.POSITIVE_INFINITY : (driftedSince ?? at) + maxDelayMs;
   switch (when) {
     case 'now':
-      return { kind: 'replace', at, reason: 'the policy changed (rollout now)', changes };
+      return { at, reason: 'the policy changed (rollout now)' };
     case 'idle': {
-      const idleAt = quietAt(idleAfterMs, activity, at);
-      if (latest <= idleAt) {
-        return { kind: 'replace', at: latest, reason: 'the policy changed (longest delay over)', changes };
-      }
-      return { kind: 'replace', at: idleAt, reason: 'the policy changed (rollout when idle)', changes };
+      const quietMs = actual?.operated ? Math.max(idleAfterMs, othersUseMs) : idleAfterMs;
+      const idleAt = quietAt(quietMs, activity, at);
+      if (latest <= idleAt) return { at: latest, reason: 'the policy changed (longest delay over)' };
+      return { at: idleAt, reason: 'the policy changed (rollout when idle)' };
     }
-    case 'nextStart': {
-      const due = Number.isFinite(latest) ? latest : null;
-      return { kind: 'replace', at: due, reason: 'the policy changed (rollout at the next start)', changes };
-    }
+    case 'nextStart':
+      return {
+        at: Number.isFinite(latest) ? latest : null,
+        reason: 'the policy changed (rollout at the next start)',
+      };
   }
 }
 
@@ -202,16 +233,26 @@ function fieldChanges(from: WorkloadFingerprint, to: WorkloadFingerprint): Field
 }
 
 /** Limits that the backend enforces and that differ; a backend that enforces none reports null. */
-function limitChanges(actual: Limits | null, desired: Limits): readonly FieldChange[] {
+function limitChanges(actual: Partial<Limits> | null, desired: Limits): readonly FieldChange[] {
   if (actual === null) return [];
   const fields: readonly (readonly [string, keyof Limits, (value: number) => string])[] = [
     ['resources.limits.cpu', 'cpuMillis', (value) => `${value}m`],
     ['resources.limits.memory', 'memoryBytes', mebibytes],
     ['resources.limits.pids', 'pids', String],
   ];
-  return fields
-    .filter(([, field]) => actual[field] !== desired[field])
-    .map(([name, field, show]) => ({ field: name, from: show(actual[field]), to: show(desired[field]) }));
+  return fields.flatMap(([name, field, show]) => {
+    const from = actual[field];
+    if (from === undefined || from === desired[field]) return [];
+    return [{ field: name, from: show(from), to: show(desired[field]) }];
+  });
+}
+
+/** What is declared in place and differs, where the backend keeps it. */
+function settingChanges(actual: Settings | undefined, desired: Settings): readonly FieldChange[] {
+  if (actual === undefined) return [];
+  return Object.entries(desired)
+    .filter(([field, value]) => actual[field] !== value)
+    .map(([field, to]) => ({ field, from: actual[field] ?? null, to }));
 }
 
 function mebibytes(bytes: number): string {

@@ -54,3 +54,14 @@ export function parseMemory(quantity: string | number): number {
     throw new RangeError(`"${quantity}" is not a number of bytes above 0`);
   return bytes;
 }
+
+/** Thousandths of a core as a quantity. */
+export function cpuQuantity(millis: number): string {
+  return millis % 1000 === 0 ? String(millis / 1000) : `${millis}m`;
+}
+
+/** Bytes as a quantity, in the largest unit that says it in whole numbers. */
+export function memoryQuantity(bytes: number): string {
+  const unit = (['Ti', 'Gi', 'Mi', 'Ki'] as const).find((name) => bytes % (multipliers[name] ?? 1) === 0);
+  return unit === undefined ? String(bytes) : `${bytes / (multipliers[unit] ?? 1)}${unit}`;
+}

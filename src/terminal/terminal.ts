@@ -55,11 +55,22 @@ export interface Limits {
   readonly pids: number;
 }
 
+/** What is set aside for a terminal where there is a scheduler (Kubernetes). Changed in place. */
+export interface Reservation {
+  readonly cpuMillis: number;
+  readonly memoryBytes: number;
+  readonly homeBytes: number;
+  /** null: whatever the cluster's default is. */
+  readonly storageClass: string | null;
+}
+
 /** What a policy makes of every one of its terminals. */
 export interface Template {
   readonly revision: Revision;
   readonly workload: Workload;
   readonly limits: Limits;
+  /** null: the policy says nothing of it. */
+  readonly reservation: Reservation | null;
   /** 0: never. */
   readonly idleTimeoutMs: number;
   /** After so long without use the terminal of a chat or an automation is deleted; 0: never. */
@@ -84,6 +95,20 @@ export interface Rollout {
   readonly idleAfterMs: number;
   /** After this long a busy terminal is replaced all the same; null: it waits as long as it takes. */
   readonly maxDelayMs: number | null;
+  /** How many are replaced at a time: so many, and this share of all; one at least. */
+  readonly maxUnavailable: { readonly count: number; readonly share: number };
+  /** So many failed starts in a row stall the rollout. */
+  readonly pauseOnFailures: number;
+  /** When running terminals may be replaced; null: at any time. */
+  readonly window: Window | null;
+}
+
+/** A time that opens by a schedule. */
+export interface Window {
+  /** Cron, five fields. */
+  readonly schedule: string;
+  readonly durationMs: number;
+  readonly timezone: string;
 }
 
 /** Where a terminal's server answers. */
@@ -99,10 +124,23 @@ interface Observed {
   /** The revision it was made from, and the workload where the backend remembers it (for the plan's words). */
   readonly revision: Revision;
   readonly fingerprint: WorkloadFingerprint | null;
-  readonly limits: Limits | null;
+  /** Those that the backend enforces; null: none. */
+  readonly limits: Partial<Limits> | null;
   /** Idle timeout it was made with: what counts once its policy is gone. Milliseconds, 0: never. */
   readonly idleTimeoutMs: number;
+  /** What else it was declared with (`settingsOf`), where the backend keeps that. */
+  readonly settings?: Settings;
+  /** Its last use as the backend knows it, whoever used it. Epoch milliseconds. */
+  readonly lastActivityAt?: number;
+  /**
+   * An operator brings it up and stops it when it is idle, and other processes like this one may use it: here it is only
+   * declared.
+   */
+  readonly operated?: true;
 }
+
+/** What can be changed in place beyond the limits, in words: one entry a field of the policy. */
+export type Settings = Readonly<Record<string, string>>;
 
 /** A workload with its secret-prone values hashed: fit to be stored in a label and shown in a plan. */
 export type WorkloadFingerprint = Readonly<Record<string, string>>;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EngineUnavailableError, StartTimeoutError } from '../../src/errors.ts';
 import { discoveryUser } from '../../src/terminal/names.ts';
+import { steady } from '../terminal/fixtures.ts';
 import { gate, harness, keyOf, MemoryPolicies, patient, policyOf, turns, until } from './harness.ts';
 import { MemoryBackend } from './memory-backend.ts';
 
@@ -88,7 +89,9 @@ test('a suspicion that proves wrong costs one look: nothing is started, stopped 
 test('a suspicion against one that was replaced meanwhile is none', async (t) => {
   const { backend, policies, reconciler } = await harness(t);
   const { terminal } = await reconciler.reach(alice, patient);
-  policies.edit(policyOf({ image: 'open-terminal:2', rollout: { when: 'now', idleAfterMinutes: 5 } }));
+  policies.edit(
+    policyOf({ image: 'open-terminal:2', rollout: { ...steady, when: 'now', idleAfterMinutes: 5 } }),
+  );
   await until(() => backend.count('create') === 2, 'it is replaced');
   await turns();
   await reconciler.suspect(alice, terminal);
@@ -177,7 +180,9 @@ test('a replacement that fails halfway leaves the home, and the next request mak
       throw new EngineUnavailableError('The engine went away.', 'Start it.');
     },
   });
-  policies.edit(policyOf({ image: 'open-terminal:2', rollout: { when: 'now', idleAfterMinutes: 5 } }));
+  policies.edit(
+    policyOf({ image: 'open-terminal:2', rollout: { ...steady, when: 'now', idleAfterMinutes: 5 } }),
+  );
   await until(() => lines.some(({ msg }) => msg === 'reconcile failed'), 'it failed');
   assert.equal(backend.actual(alice), undefined);
   assert.equal(backend.homes.size, 1);
@@ -190,7 +195,9 @@ test('terminals of the discovery are no concern of the reconciler', async (t) =>
   const { terminal } = await reconciler.reach(alice, patient);
   const key = { ...alice, user: discoveryUser };
   backend.outside(key, { ...terminal, key });
-  policies.edit(policyOf({ image: 'open-terminal:2', rollout: { when: 'now', idleAfterMinutes: 0 } }));
+  policies.edit(
+    policyOf({ image: 'open-terminal:2', rollout: { ...steady, when: 'now', idleAfterMinutes: 0 } }),
+  );
   await until(() => backend.count('create') === 2, "alice's is replaced");
   await turns();
   assert.deepEqual(

@@ -10,6 +10,7 @@ import { createLogger } from '../../src/log.ts';
 import { builtinPolicy } from '../../src/policy/builtin.ts';
 import type { Policy, PolicySet, PolicySpec } from '../../src/policy/policy.ts';
 import { ActivityStore } from '../../src/reconcile/activity-store.ts';
+import { GoodStore } from '../../src/reconcile/good-store.ts';
 import { type Policies, Reconciler } from '../../src/reconcile/reconciler.ts';
 import { Templates } from '../../src/reconcile/templates.ts';
 import type { ContextId, PolicyId, TerminalKey, UserId } from '../../src/terminal/terminal.ts';
@@ -98,6 +99,7 @@ export async function harness(t: TestContext, options: HarnessOptions = {}): Pro
     policies,
     templates: new Templates({}),
     activity: new ActivityStore(dataDir, log),
+    good: new GoodStore(dataDir, log),
     log,
     ...(options.resyncMs === undefined ? {} : { resyncMs: options.resyncMs }),
   });
@@ -106,10 +108,15 @@ export async function harness(t: TestContext, options: HarnessOptions = {}): Pro
   return { backend, policies, reconciler, dataDir, lines };
 }
 
+const folders = new Set<string>();
+process.once('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
 /** A folder of the test's own, removed at the end of the process: what a test leaves running may still write to it. */
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'terminals-test-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  folders.add(folder);
   return folder;
 }
 

@@ -68,7 +68,7 @@ test('a restart of Terminals does not make it forget since when a terminal is un
   await before.reconciler.close();
   // Two hours go by: the same file, read by a process of that time.
   const folder = `${before.dataDir}/.terminals`;
-  assert.deepEqual(await readdir(folder), ['activity.json']);
+  assert.deepEqual(await readdir(folder), ['activity.json', 'good-revisions.json']);
   const saved: Record<string, number> = JSON.parse(await readFile(`${folder}/activity.json`, 'utf8'));
   const past = Object.fromEntries(Object.entries(saved).map(([name, at]) => [name, at - 2 * 3_600_000]));
   await writeFile(`${folder}/activity.json`, JSON.stringify(past));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PolicySpec } from '../../src/policy/policy.ts';
+import { steady } from '../terminal/fixtures.ts';
 import { gate, harness, keyOf, MemoryPolicies, patient, policyOf, turns, until } from './harness.ts';
 
 const alice = keyOf('alice');
@@ -20,7 +21,7 @@ function next(
   maxDelayMinutes?: number,
 ): Partial<PolicySpec> {
   const delay = maxDelayMinutes === undefined ? {} : { maxDelayMinutes };
-  return { image: 'open-terminal:2', rollout: { when, idleAfterMinutes, ...delay } };
+  return { image: 'open-terminal:2', rollout: { ...steady, when, idleAfterMinutes, ...delay } };
 }
 
 test('changed limits are changed in place, in use or not, and the terminal stays the same', async (t) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Templates } from '../../src/reconcile/templates.ts';
+import { steady } from '../terminal/fixtures.ts';
 import { policyOf } from './harness.ts';
 
 const limits = (cpu: string, memory: string) => ({
@@ -39,12 +40,19 @@ test('quantities become numbers, and minutes milliseconds', () => {
       resources: limits('1500m', '1Gi'),
       idleTimeoutMinutes: 30,
       contextRetentionDays: 30,
-      rollout: { when: 'idle', idleAfterMinutes: 5, maxDelayMinutes: 60 },
+      rollout: { ...steady, when: 'idle', idleAfterMinutes: 5, maxDelayMinutes: 60 },
     }),
   );
   assert.deepEqual(template.limits, { cpuMillis: 1500, memoryBytes: 1_073_741_824, pids: 512 });
   assert.equal(template.idleTimeoutMs, 1_800_000);
-  assert.deepEqual(template.rollout, { when: 'idle', idleAfterMs: 300_000, maxDelayMs: 3_600_000 });
+  assert.deepEqual(template.rollout, {
+    when: 'idle',
+    idleAfterMs: 300_000,
+    maxDelayMs: 3_600_000,
+    maxUnavailable: { count: 0, share: 0.1 },
+    pauseOnFailures: 3,
+    window: null,
+  });
 });
 
 test('a start that installs packages has more time, unless the policy says how much', () => {

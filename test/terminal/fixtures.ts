@@ -17,6 +17,9 @@ export const aliceKey: TerminalKey = {
   context: null,
 };
 
+/** The part of a rollout that most tests are not about. */
+export const steady = { maxUnavailable: '10%', pauseOnFailures: 3 } as const;
+
 export const declaration: Declaration = {
   image: 'open-terminal:1',
   resources: { limits: { cpu: '1', memory: '1Gi', pids: 2048 } },
@@ -27,7 +30,7 @@ export const declaration: Declaration = {
   contextRetentionDays: 30,
   env: {},
   mounts: [],
-  rollout: { when: 'idle', idleAfterMinutes: 5 },
+  rollout: { when: 'idle', idleAfterMinutes: 5, ...steady },
   suspend: false,
 };
 

@@ -10,7 +10,15 @@ const week = { contextRetentionDays: 7 };
 
 function plan(wanted: Desired | undefined, actual: Actual, now: number, requested = false, inFlight = 0) {
   const activity = { lastActivityAt: 0, inFlight };
-  return planTerminal({ desired: wanted, actual, requested, activity, driftedSince: null, now });
+  return planTerminal({
+    desired: wanted,
+    actual,
+    requested,
+    activity,
+    driftedSince: null,
+    windowOpensAt: now,
+    now,
+  });
 }
 
 test("a chat's terminal that was not used for its retention is deleted, stopped or running", () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type PlanInput, planTerminal } from '../../src/terminal/plan.ts';
 import type { Actual } from '../../src/terminal/terminal.ts';
-import { desired, idle, minute, running } from './fixtures.ts';
+import { desired, idle, minute, running, steady } from './fixtures.ts';
 
 const now = 1_000_000_000;
 
@@ -13,6 +13,7 @@ function plan(input: Partial<PlanInput>) {
     requested: false,
     activity: { lastActivityAt: now, inFlight: 0 },
     driftedSince: null,
+    windowOpensAt: input.now ?? now,
     now,
     ...input,
   });
@@ -37,7 +38,7 @@ test('a request starts an idle terminal, and nothing else does', () => {
 
 test('an idle terminal of an old revision is replaced when it is asked for, whatever the rollout', () => {
   for (const when of ['idle', 'nextStart', 'now'] as const) {
-    const next = desired({ image: 'open-terminal:2', rollout: { when, idleAfterMinutes: 5 } });
+    const next = desired({ image: 'open-terminal:2', rollout: { ...steady, when, idleAfterMinutes: 5 } });
     assert.equal(plan({ desired: next, actual: idle() }).action.kind, 'none');
     assert.equal(plan({ desired: next, actual: idle(), requested: true }).action.kind, 'replace');
   }
@@ -111,7 +112,7 @@ test('rollout idle: replaced when it was quiet for long enough', () => {
 test('rollout idle: the longest delay replaces one that is never quiet', () => {
   const next = desired({
     image: 'open-terminal:2',
-    rollout: { when: 'idle', idleAfterMinutes: 5, maxDelayMinutes: 60 },
+    rollout: { ...steady, when: 'idle', idleAfterMinutes: 5, maxDelayMinutes: 60 },
   });
   const busy = { lastActivityAt: now, inFlight: 1 };
   const waiting = plan({ desired: next, actual: running(), activity: busy, driftedSince: now - 59 * minute });
@@ -122,12 +123,18 @@ test('rollout idle: the longest delay replaces one that is never quiet', () => {
 });
 
 test('rollout now: replaced at once', () => {
-  const next = desired({ image: 'open-terminal:2', rollout: { when: 'now', idleAfterMinutes: 5 } });
+  const next = desired({
+    image: 'open-terminal:2',
+    rollout: { ...steady, when: 'now', idleAfterMinutes: 5 },
+  });
   assert.equal(plan({ desired: next, actual: running() }).action.kind, 'replace');
 });
 
 test('rollout nextStart: runs on as it is, and says so', () => {
-  const next = desired({ image: 'open-terminal:2', rollout: { when: 'nextStart', idleAfterMinutes: 5 } });
+  const next = desired({
+    image: 'open-terminal:2',
+    rollout: { ...steady, when: 'nextStart', idleAfterMinutes: 5 },
+  });
   const { action, deferred } = plan({ desired: next, actual: running() });
   assert.equal(action.kind, 'none');
   assert.ok(deferred.some(({ kind, at }) => kind === 'replace' && at === null));
@@ -137,7 +144,7 @@ test('a suspended policy leaves its terminals as they are', () => {
   const next = desired({
     image: 'open-terminal:2',
     suspend: true,
-    rollout: { when: 'now', idleAfterMinutes: 0 },
+    rollout: { ...steady, when: 'now', idleAfterMinutes: 0 },
   });
   const { action, deferred } = plan({
     desired: next,
@@ -171,7 +178,7 @@ test('values of variables never show in a plan', () => {
   const before = running(desired({ env: { TOKEN: 'old-secret', GONE: 'x' } }));
   const next = desired({
     env: { TOKEN: 'new-secret', NEW: 'y' },
-    rollout: { when: 'now', idleAfterMinutes: 5 },
+    rollout: { ...steady, when: 'now', idleAfterMinutes: 5 },
   });
   const { action } = plan({ desired: next, actual: before });
   assert.deepEqual('changes' in action && action.changes, [

@@ -39,7 +39,7 @@ const declaration: Declaration = {
   contextRetentionDays: 30,
   env: {},
   mounts: [],
-  rollout: { when: 'idle', idleAfterMinutes: 5 },
+  rollout: { when: 'idle', idleAfterMinutes: 5, maxUnavailable: '10%', pauseOnFailures: 3 },
   startTimeoutSeconds: 60,
   suspend: false,
 };

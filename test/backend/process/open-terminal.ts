@@ -94,7 +94,7 @@ export function desired(user: string, wanted: Wanted = {}): Desired {
     contextRetentionDays: 30,
     env: wanted.env ?? {},
     mounts: [],
-    rollout: { when: 'idle', idleAfterMinutes: 10 },
+    rollout: { when: 'idle', idleAfterMinutes: 10, maxUnavailable: '10%', pauseOnFailures: 3 },
     startTimeoutSeconds: wanted.startTimeoutSeconds ?? 60,
     suspend: false,
   });
