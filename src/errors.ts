@@ -13,6 +13,8 @@ export type ErrorCode =
   | 'identity-unavailable'
   | 'policy-unknown'
   | 'not-found'
+  | 'conflict'
+  | 'policy-invalid'
   | 'terminal-unreachable'
   | 'engine-unavailable'
   | 'image-pull-failed'
@@ -122,6 +124,18 @@ export class PolicyUnknownError extends TerminalsError {
 export class NotFoundError extends TerminalsError {
   readonly code = 'not-found';
   readonly status = 404;
+}
+
+/** What is there does not allow the change. */
+export class ConflictError extends TerminalsError {
+  readonly code = 'conflict';
+  readonly status = 409;
+}
+
+/** A policy that was sent would not be valid. */
+export class InvalidPolicyError extends TerminalsError {
+  readonly code = 'policy-invalid';
+  readonly status = 422;
 }
 
 /** The terminal is known but no connection to it can be made. */

@@ -5,16 +5,22 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { AdminAccess } from './admin/access.ts';
+import { adminApi } from './admin/api.ts';
 import { healthRoutes } from './admin/health.ts';
-import { policyRoutes } from './admin/policies.ts';
 import { Audit, auditDestination } from './audit.ts';
 import type { Backend } from './backend/backend.ts';
 import type { Config } from './config.ts';
 import { configuredAuthenticator, configuredKeys } from './identity/configured.ts';
+import type { Authenticator } from './identity/identity.ts';
+import { SharedKeys } from './identity/keys.ts';
 import { builtinPolicy } from './policy/builtin.ts';
+import { ConfigMapSource } from './policy/config-map.ts';
 import { DirectorySource } from './policy/directory.ts';
+import { GitSource, gitDirectory } from './policy/git.ts';
 import type { PolicySource } from './policy/policy.ts';
 import type { PolicyRules } from './policy/policy-set.ts';
+import { PolicyWriter } from './policy/policy-writer.ts';
 import { PolicyStore } from './policy/store.ts';
 import { Discovery } from './proxy/discovery.ts';
 import { Gateway } from './proxy/gateway.ts';
@@ -25,6 +31,7 @@ import { terminalSockets } from './proxy/terminal-sockets.ts';
 import { Upstreams } from './proxy/upstreams.ts';
 import type { WebSocketProxy } from './proxy/websocket/websocket-proxy.ts';
 import { ActivityStore } from './reconcile/activity-store.ts';
+import { GoodStore } from './reconcile/good-store.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { Templates } from './reconcile/templates.ts';
 
@@ -40,7 +47,16 @@ export interface ProgramOptions {
 const drainMs = 8_000;
 
 /** Where policies come from by this configuration. */
-export function policySource(config: Config, cwd: string): PolicySource {
+export function policySource(config: Config, cwd: string, log: Logger): PolicySource {
+  const { policiesConfigMap: from, kubernetes } = config;
+  if (from !== null) {
+    // Loaded only here: the client library takes a while.
+    const connect = async () => (await import('./kubernetes/connect.ts')).connect(kubernetes);
+    return new ConfigMapSource({ from, connect, log });
+  }
+  if (config.policiesGit !== null) {
+    return new GitSource({ ...config.policiesGit, directory: gitDirectory(config.dataDir) });
+  }
   if (config.policiesDir !== null) return new DirectorySource(config.policiesDir, cwd);
   return { description: 'the built-in policy', read: async () => [], watch: () => undefined };
 }
@@ -48,14 +64,28 @@ export function policySource(config: Config, cwd: string): PolicySource {
 /** What the configuration says about policies. */
 export function policyRules(config: Config): PolicyRules {
   const { image, idleTimeoutMinutes, maxCpuMillis, maxMemoryBytes, allowedImages } = config;
+  const { persistence } = config.kubernetes;
   return {
-    defaults: { image, ...(config.idleTimeoutIsSet ? { idleTimeoutMinutes } : {}) },
-    builtin: builtinPolicy({ image, idleTimeoutMinutes }),
+    defaults: { image, persistence, ...(config.idleTimeoutIsSet ? { idleTimeoutMinutes } : {}) },
+    builtin: builtinPolicy({ image, persistence, idleTimeoutMinutes }),
     maxCpuMillis,
     maxMemoryBytes,
     allowedImages,
     mode: 'run',
   };
+}
+
+/** Who may use the admin API by this configuration. */
+function adminAccess(config: Config, keys: SharedKeys, authenticator: Authenticator): AdminAccess {
+  const { adminKeys, adminGroup, auth, tokens } = config;
+  const own = adminKeys.length > 0;
+  return new AdminAccess({
+    keys: own ? new SharedKeys(adminKeys.map((key) => key.reveal())) : keys,
+    open: auth.mode === 'open' && !own,
+    group: adminGroup,
+    authenticator,
+    keyless: auth.mode === 'open' || tokens.openWebUi !== null || tokens.oidc !== null,
+  });
 }
 
 export class Program {
@@ -77,17 +107,16 @@ export class Program {
     const authenticator = configuredAuthenticator(config.auth, keys, identifying);
     const audit = new Audit(auditDestination(config));
     const templates = new Templates(backend.platform);
-    const policies = new PolicyStore({
-      source: policySource(config, options.cwd),
-      rules: policyRules(config),
-      log,
-    });
-    const activity = new ActivityStore(config.dataDir, log);
+    const source = policySource(config, options.cwd, log);
+    const rules = policyRules(config);
+    const policies = new PolicyStore({ source, rules, log });
+    const activity = backend.activity ?? new ActivityStore(config.dataDir, log);
     const reconciler = new Reconciler({
       backend,
       policies,
       templates,
       activity,
+      good: new GoodStore(config.dataDir, log),
       log,
       acted: (act, terminal, reason) => audit.acted(act, terminal, reason),
     });
@@ -112,7 +141,25 @@ export class Program {
           unenforced: backend.unenforced,
           notReady: () => this.#notReady(),
         });
-        policyRoutes(app, { authenticator, policies });
+        adminApi(app, {
+          access: adminAccess(config, keys, authenticator),
+          policies,
+          writer: new PolicyWriter({
+            // Only files of a directory are edited here; what comes from Git or a ConfigMap is changed there.
+            directory: source instanceof DirectorySource ? config.policiesDir : null,
+            cwd: options.cwd,
+            enabled: config.policyWrites,
+            rules,
+            source,
+            store: policies,
+          }),
+          reconciler,
+          backend,
+          unknownGroups: config.unknownGroups,
+          version: options.version,
+          audit,
+          log,
+        });
       },
     });
   }

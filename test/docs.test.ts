@@ -10,7 +10,7 @@ test('generated pages are what `npm run generate` would write', async () => {
 });
 
 test('every error code has a line in the list of problems', async () => {
-  const source = await read('src/errors.ts');
+  const [source = ''] = (await read('src/errors.ts')).split('\nexport abstract class');
   const page = await read('docs/problems.md');
   const codes = [...source.matchAll(/^ {2}\| '([a-z-]+)'/gm)].map(([, code]) => code);
   assert.ok(codes.length > 10, String(codes));

@@ -1,22 +1,177 @@
-/** The policies in force, for Open WebUI's connection check and for administrators. @module */
-import type { FastifyInstance } from 'fastify';
-import type { Authenticator } from '../identity/identity.ts';
-import type { PolicySet } from '../policy/policy.ts';
-import { credentialsOf } from '../proxy/credentials.ts';
+/**
+ * Policies, in the shape that Open WebUI's admin page reads and writes, and in ours.
+ * @module
+ */
+import { BadRequestError, PolicyUnknownError } from '../errors.ts';
+import type { Policy } from '../policy/policy.ts';
+import type { Changes } from '../policy/policy-writer.ts';
+import { changesOf } from '../policy/spec-changes.ts';
+import type { PolicyId } from '../terminal/terminal.ts';
+import type { AdminApiOptions } from './api.ts';
+import { editsOfFields, fieldsOf, type PolicyFields, policyFieldSchemas } from './policy-fields.ts';
+import { type AdminRoute, listOf, nullable, objectOf, refTo, route, type Schema } from './route.ts';
 
-export interface PolicyRoutesOptions {
-  readonly authenticator: Authenticator;
-  readonly policies: { readonly current: PolicySet };
+interface PolicyBody extends PolicyFields {
+  readonly spec?: object;
 }
 
-/** `GET /api/v1/policies`: Open WebUI's verify button takes a 2xx here as the sign of an orchestrator. */
-export function policyRoutes(app: FastifyInstance, { authenticator, policies }: PolicyRoutesOptions): void {
-  app.get('/api/v1/policies', async (request) => {
-    await authenticator.admit(credentialsOf(request.raw, null));
-    return [...policies.current.policies.values()].map(({ id, spec, declaredAt }) => ({
-      id,
-      spec,
-      declared_at: `${declaredAt.file}:${declaredAt.line}`,
-    }));
-  });
+interface NewPolicyBody {
+  readonly id: string;
+  readonly data?: PolicyFields;
+  readonly spec?: object;
+}
+
+interface Lifecycle {
+  readonly reset?: { readonly schedule?: string | null } | null;
+}
+
+const spec: Schema = {
+  type: 'object',
+  description: "The policy's whole spec, as in its file; fields left out get their defaults.",
+};
+const fields: Schema = { type: 'object', additionalProperties: false, properties: policyFieldSchemas };
+const params = { id: "The policy's id, as in /p/{id}/." };
+const lifecycleAnswer = objectOf({ policy_id: { type: 'string' }, data: { type: 'object' } });
+const lifecycleBody: Schema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: { reset: { type: ['object', 'null'], properties: { schedule: { type: ['string', 'null'] } } } },
+};
+
+/** A policy as it is answered. */
+export const policyAnswer: Schema = objectOf({
+  id: { type: 'string' },
+  data: refTo('PolicyFields'),
+  spec: refTo('PolicySpec'),
+  extends: nullable('string', { description: 'The policy of which everything holds that it does not say.' }),
+  declared_at: { type: 'string', description: 'file:line, or (built-in):1.' },
+  revision: {
+    type: 'string',
+    description: 'Of all policies in force; it changes exactly when one of them does.',
+  },
+});
+
+type Options = Pick<AdminApiOptions, 'policies' | 'writer'>;
+
+/** `GET` lists and shows, `POST`, `PUT` and `DELETE` edit the files that declare them. */
+export function policyRoutes({ policies, writer }: Options): readonly AdminRoute[] {
+  const answer = (policy: Policy) => answerOf(policy, policies.current.revision);
+  const find = (id = '') => {
+    const policy = policies.current.policies.get(id as PolicyId);
+    if (policy === undefined) throw new PolicyUnknownError(id);
+    return policy;
+  };
+  return [
+    route({
+      method: 'GET',
+      path: '/policies',
+      id: 'listPolicies',
+      summary: 'All policies in force.',
+      description: 'Empty for callers by whom Open WebUI only finds out what this is.',
+      answers: { 200: listOf(refTo('Policy')) },
+      recognition: true,
+      handle: ({ admin }) => (admin === null ? [] : [...policies.current.policies.values()].map(answer)),
+    }),
+    route<unknown, NewPolicyBody>({
+      method: 'POST',
+      path: '/policies',
+      id: 'createPolicy',
+      summary: 'Declares a new policy in a file of its own.',
+      body: objectOf({ id: { type: 'string' }, data: fields, spec }, ['data', 'spec']),
+      answers: { 201: refTo('Policy') },
+      problems: [400, 409, 422],
+      handle: async ({ body }) => answer(await writer.create(body.id, changesOfBody(body.data, body.spec))),
+    }),
+    route({
+      method: 'GET',
+      path: '/policies/{id}',
+      id: 'getPolicy',
+      summary: 'One policy.',
+      params,
+      answers: { 200: refTo('Policy') },
+      problems: [404],
+      handle: (request) => answer(find(request.params.id)),
+    }),
+    route<unknown, PolicyBody>({
+      method: 'PUT',
+      path: '/policies/{id}',
+      id: 'putPolicy',
+      summary:
+        "Sets a policy's fields, or its whole spec, where it is declared; makes it where there is none.",
+      description:
+        'What it says already is never refused, so that Open WebUI can save a connection where policies are not written here.',
+      params,
+      body: { type: 'object', additionalProperties: false, properties: { ...policyFieldSchemas, spec } },
+      answers: { 200: refTo('Policy'), 201: refTo('Policy') },
+      problems: [400, 409, 422],
+      handle: async ({ params: { id = '' }, body: { spec: whole, ...data }, status }) => {
+        const said = Object.keys(data).length > 0 || whole === undefined ? data : undefined;
+        const { policy, created } = await writer.put(id, changesOfBody(said, whole));
+        if (created) status(201);
+        return answer(policy);
+      },
+    }),
+    route({
+      method: 'DELETE',
+      path: '/policies/{id}',
+      id: 'deletePolicy',
+      summary: "Takes the policy out of its file, or the file away. Terminals' files stay.",
+      params,
+      answers: { 200: objectOf({ ok: { const: true } }) },
+      problems: [404, 409],
+      handle: async ({ params: { id = '' } }) => {
+        await writer.remove(id);
+        return { ok: true };
+      },
+    }),
+    ...lifecycleRoutes(find),
+  ];
+}
+
+/** Open WebUI reads and writes them with every policy, also before it is there. */
+function lifecycleRoutes(find: (id: string | undefined) => Policy): readonly AdminRoute[] {
+  const path = '/policies/{id}/lifecycle';
+  return [
+    route({
+      method: 'GET',
+      path,
+      id: 'getPolicyLifecycle',
+      summary: "When the homes of a policy's terminals are wiped: never.",
+      params,
+      answers: { 200: lifecycleAnswer },
+      handle: ({ params: { id = '' } }) => ({ policy_id: id, data: {} }),
+    }),
+    route<unknown, Lifecycle>({
+      method: 'PUT',
+      path,
+      id: 'putPolicyLifecycle',
+      summary: 'Takes only what is so already: no reset.',
+      params,
+      body: lifecycleBody,
+      answers: { 200: lifecycleAnswer },
+      problems: [400, 404],
+      handle: ({ params: { id }, body }) => {
+        const policy = find(id);
+        if (body.reset?.schedule) {
+          throw new BadRequestError("A policy can't be reset on a schedule.", 'Leave "reset" out.');
+        }
+        return { policy_id: policy.id, data: {} };
+      },
+    }),
+  ];
+}
+
+function answerOf(policy: Policy, revision: string) {
+  const { id, spec: whole, declaredAt } = policy;
+  const declared_at = `${declaredAt.file}:${declaredAt.line}`;
+  return { id, data: fieldsOf(whole), spec: whole, extends: policy.extends ?? null, declared_at, revision };
+}
+
+/** @throws BadRequestError where both are there */
+function changesOfBody(data: PolicyFields | undefined, whole: object | undefined): Changes {
+  if (data !== undefined && whole !== undefined) {
+    throw new BadRequestError("The body has both Open WebUI's fields and a spec.", 'Send one of the two.');
+  }
+  if (whole !== undefined) return (current) => changesOf(whole, current);
+  return (current) => editsOfFields(data ?? {}, current);
 }

@@ -1,6 +1,6 @@
 /** The policy that is there when nobody declared one. @module */
 import type { PolicyId } from '../terminal/terminal.ts';
-import type { Policy } from './policy.ts';
+import type { Policy, PolicyDefaults } from './policy.ts';
 import { checkStructure } from './schema.ts';
 
 /** The id of the policy of those who name none. */
@@ -10,10 +10,7 @@ export const defaultPolicyId = 'default' as PolicyId;
 export const builtinFile = '(built-in)';
 
 /** `default`, from the schema's defaults and what the configuration says instead; a file named so replaces it. */
-export function builtinPolicy(defaults: {
-  readonly image?: string;
-  readonly idleTimeoutMinutes?: number;
-}): Policy {
+export function builtinPolicy(defaults: PolicyDefaults): Policy {
   const checked = checkStructure(
     { apiVersion: 'terminals.openwebui.com/v1alpha1', kind: 'Policy', metadata: { name: defaultPolicyId } },
     defaults,

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { lstat, open, readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
+import { checkedOutCommit } from './checkout.ts';
 import { largestFileBytes } from './document.ts';
 import type { PolicySource, SourceFile, SourceUnavailable } from './policy.ts';
 
@@ -31,6 +32,7 @@ export class DirectorySource implements PolicySource {
   readonly #directory: string;
   readonly #shown: string;
   #digest = '';
+  #revision: string | null = null;
 
   /**
    * @param directory where the policies are
@@ -46,10 +48,16 @@ export class DirectorySource implements PolicySource {
     return `directory ${this.#shown || '.'}`;
   }
 
+  /** The commit that is checked out there; null where it is no checkout. */
+  get revision(): string | null {
+    return this.#revision;
+  }
+
   async read(): Promise<readonly SourceFile[] | SourceUnavailable> {
     try {
+      this.#revision = await checkedOutCommit(this.#directory);
       const found = await findPolicyFiles(this.#directory);
-      this.#digest = digestOf(found);
+      this.#digest = digestOf(found, this.#revision);
       return await Promise.all(found.map((file) => this.#readOne(file)));
     } catch (error) {
       this.#digest = '';
@@ -88,8 +96,13 @@ export class DirectorySource implements PolicySource {
   }
 
   async #compare(changed: () => void): Promise<void> {
-    const digest = await findPolicyFiles(this.#directory).then(digestOf, () => '');
+    const digest = await this.#look().catch(() => '');
     if (digest !== this.#digest) changed();
+  }
+
+  async #look(): Promise<string> {
+    const revision = await checkedOutCommit(this.#directory);
+    return digestOf(await findPolicyFiles(this.#directory), revision);
   }
 
   async #readOne({ file }: FoundFile): Promise<SourceFile> {
@@ -144,8 +157,10 @@ async function findPolicyFiles(directory: string): Promise<readonly FoundFile[]>
   return found.sort((a, b) => (a.file < b.file ? -1 : 1));
 }
 
-function digestOf(files: readonly FoundFile[]): string {
-  return createHash('sha256').update(JSON.stringify(files)).digest('hex');
+function digestOf(files: readonly FoundFile[], revision: string | null): string {
+  return createHash('sha256')
+    .update(JSON.stringify([revision, files]))
+    .digest('hex');
 }
 
 /** Only regular files, since a pipe would never end, and no more than a policy file may have. */

@@ -60,7 +60,10 @@ async function list({ gitDir, commit, folder, signal }: GitTree): Promise<readon
     ...(signal ? { signal } : {}),
   };
   const of = `${commit}:${folder}`;
-  const type = await runGit({ ...run, args: ['--git-dir', gitDir, 'cat-file', '-t', of] }).then(String, () => '');
+  const type = await runGit({ ...run, args: ['--git-dir', gitDir, 'cat-file', '-t', of] }).then(
+    String,
+    () => '',
+  );
   if (type.trim() !== 'tree') throw new GitError(`there is no folder "${folder}" in ${commit.slice(0, 12)}`);
   const output = await runGit({
     ...run,
@@ -86,7 +89,10 @@ function refusal({ mode, size }: Entry): string | null {
 }
 
 /** The blobs by id, in one run of git. */
-async function blobs(ids: readonly string[], { gitDir, signal }: GitTree): Promise<ReadonlyMap<string, Buffer>> {
+async function blobs(
+  ids: readonly string[],
+  { gitDir, signal }: GitTree,
+): Promise<ReadonlyMap<string, Buffer>> {
   const found = new Map<string, Buffer>();
   if (ids.length === 0) return found;
   const output = await runGit({

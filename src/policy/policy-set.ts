@@ -8,14 +8,22 @@ import { builtinFile, defaultPolicyId } from './builtin.ts';
 import { matches, type PolicyBounds } from './check.ts';
 import { Composer } from './compose.ts';
 import { folderDefaults } from './folder-defaults.ts';
-import type { Policy, PolicySet, PolicySpec, Problem, SourceFile, SourceUnavailable } from './policy.ts';
+import type {
+  Policy,
+  PolicyDefaults,
+  PolicySet,
+  PolicySpec,
+  Problem,
+  SourceFile,
+  SourceUnavailable,
+} from './policy.ts';
 import { placed, type Said, sayOnce } from './problems.ts';
 import { type FileReading, readSourceFile } from './reading.ts';
 
 /** What the configuration says about policies. */
 export interface PolicyRules extends PolicyBounds {
   /** Comes before the schema's own defaults. */
-  readonly defaults: { readonly image?: string; readonly idleTimeoutMinutes?: number };
+  readonly defaults: PolicyDefaults;
   /** In force where no file declares a `default`. */
   readonly builtin: Policy;
 }

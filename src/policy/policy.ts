@@ -27,6 +27,13 @@ export interface Policy {
   readonly origins?: Origins;
 }
 
+/** What the configuration says where a policy says nothing; it comes before the schema's own defaults. */
+export interface PolicyDefaults {
+  readonly image?: string;
+  readonly idleTimeoutMinutes?: number;
+  readonly persistence?: { readonly enabled?: boolean; readonly size?: string };
+}
+
 /** One thing that is wrong with a policy source, and what to write instead. */
 export interface Problem extends Place {
   readonly severity: 'error' | 'warning';
@@ -61,6 +68,8 @@ export interface PolicySource {
   refresh?(): Promise<void>;
   /** Calls back, debounced, whenever `read` may answer differently, until the signal aborts. */
   watch(changed: () => void, signal: AbortSignal): void;
+  /** Told what became of what was read, so that the source can show it where it comes from. */
+  report?(set: PolicySet): void;
 }
 
 /** One file of a source: its text, or why it could not be read. */

@@ -7,6 +7,7 @@ import type { ErrorObject, ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { closest } from '../closest.ts';
+import type { PolicyDefaults } from './policy.ts';
 import type { PolicySpec } from './policy-spec.ts';
 
 type SchemaNode = Readonly<Record<string, unknown>>;
@@ -49,7 +50,7 @@ let compiled: ValidateFunction<PolicyDocument> | undefined;
  */
 export function checkStructure(
   document: unknown,
-  spec: Readonly<Record<string, unknown>>,
+  spec: PolicyDefaults,
 ):
   | { readonly ok: true; readonly document: PolicyDocument }
   | { readonly ok: false; readonly errors: readonly StructureError[] } {
@@ -57,7 +58,7 @@ export function checkStructure(
   const copy = structuredClone(document);
   if (isMap(copy)) {
     copy.spec ??= {};
-    if (isMap(copy.spec)) for (const [name, value] of Object.entries(spec)) copy.spec[name] ??= value;
+    if (isMap(copy.spec)) fillIn(copy.spec, { ...spec });
   }
   if (compiled(copy)) return { ok: true, document: copy };
   // A bad name of a variable is said once, by `propertyNames`, not again by the pattern that it broke.
@@ -65,6 +66,15 @@ export function checkStructure(
     ({ propertyName, keyword }) => propertyName === undefined && keyword !== 'if',
   );
   return { ok: false, errors: errors.map(explain) };
+}
+
+/** Field by field, also within maps. */
+function fillIn(fields: Record<string, unknown>, defaults: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(defaults)) {
+    const own = fields[name];
+    if (isMap(own) && isMap(value)) fillIn(own, value);
+    else fields[name] ??= structuredClone(value);
+  }
 }
 
 export function isMap(value: unknown): value is Record<string, unknown> {

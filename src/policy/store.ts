@@ -42,6 +42,7 @@ export class PolicyStore {
     this.#sayProblems(this.#current.problems);
     log.info({ source: source.description, policies: [...this.#current.policies.keys()] }, 'policies loaded');
     source.watch(() => void this.reload(), signal);
+    source.report?.(this.#current);
   }
 
   /** Reads the source anew; joined, so that a change in the middle of a reading leads to one more. */
@@ -87,6 +88,7 @@ export class PolicyStore {
       }),
     );
     this.#current = { ...next, policies };
+    this.#options.source.report?.(this.#current);
     if (next.revision === previous.revision) return;
     this.#sayChange(next, previous);
     for (const listener of this.#listeners) listener(this.#current, previous);

@@ -5,7 +5,11 @@ import { errorsOf, header, long, shown } from './documents.ts';
 
 describe('the header', () => {
   for (const [what, document, words] of [
-    ['another kind', { ...header, kind: 'Pod' }, 'kind: "Pod" is not known here (write "Policy")'],
+    [
+      'another kind',
+      { ...header, kind: 'Pod' },
+      'kind: "Pod" is not one of its values (write "Policy" or "PolicyDefaults")',
+    ],
     [
       'another version',
       { ...header, apiVersion: 'v1' },
@@ -14,7 +18,7 @@ describe('the header', () => {
     [
       'no kind',
       { apiVersion: header.apiVersion, metadata: header.metadata },
-      ': the field "kind" is missing (write kind: Policy)',
+      ': the field "kind" is missing (write for example kind: "Policy")',
     ],
     [
       'no name',
@@ -45,6 +49,34 @@ describe('the header', () => {
       );
     });
   }
+
+  for (const parent of ['base', '0', long(63)]) {
+    test(`extends ${shown(parent)}`, () => assert.ok(checkStructure({ ...header, extends: parent }, {}).ok));
+  }
+  for (const parent of ['', 'A', 'a/b', 'a b', long(64), 1, null, ['base']]) {
+    test(`does not extend ${shown(parent)}`, () => {
+      assert.ok(errorsOf({ ...header, extends: parent }).every(({ path }) => path.join('.') === 'extends'));
+    });
+  }
+
+  test('of defaults needs no name, and extends nothing', () => {
+    const { apiVersion } = header;
+    const defaults = { apiVersion, kind: 'PolicyDefaults', spec: { image: 'a' } };
+    assert.ok(checkStructure(defaults, {}).ok);
+    assert.ok(checkStructure({ ...defaults, metadata: header.metadata }, {}).ok);
+    assert.deepEqual(errorsOf({ ...defaults, extends: 'base' }), [
+      {
+        path: ['extends'],
+        atName: false,
+        message: 'this has no meaning in a document of this kind',
+        hint: 'leave it out',
+      },
+    ]);
+    assert.deepEqual(
+      errorsOf({ apiVersion, kind: 'Policy' }).map(({ message }) => message),
+      ['the field "metadata" is missing'],
+    );
+  });
 
   test('takes labels and annotations of GitOps tools', () => {
     const metadata = { name: 'a', labels: { 'argocd.argoproj.io/instance': 'x' }, annotations: { b: 'y' } };

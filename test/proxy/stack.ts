@@ -185,7 +185,8 @@ function readOnlyWriter(policies: MemoryPolicies): PolicyWriter {
     },
     reload: async () => undefined,
   };
-  return new PolicyWriter({ directory: null, cwd: '/', enabled: false, rules: rulesWith(), store });
+  const source = { read: async () => [] };
+  return new PolicyWriter({ directory: null, cwd: '/', enabled: false, rules: rulesWith(), source, store });
 }
 
 /** The shared key, or open mode where there is none. */
