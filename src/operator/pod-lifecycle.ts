@@ -1,0 +1,246 @@
+/**
+ * The Pod of a Terminal: made, replaced, resized, put right and removed.
+ * @module
+ */
+import type { KubeClient } from '../kubernetes/client.ts';
+import type { EventRecorder } from '../kubernetes/event-recorder.ts';
+import { keyOf } from '../kubernetes/informer.ts';
+import { isRefusal } from '../kubernetes/kube-error.ts';
+import { type Container, type Pod, pathOf, pods } from '../kubernetes/objects.ts';
+import { backoffMs } from '../reconcile/backoff.ts';
+import { parseCpu, parseMemory } from '../terminal/quantity.ts';
+import type { Caches } from './caches.ts';
+import { childNames, containerName, keyHashAnnotation, labels } from './child-names.ts';
+import { isAsWanted } from './covers.ts';
+import type { OperatorDefaults } from './defaults.ts';
+import type { Children } from './ensure.ts';
+import { ownershipOf } from './ownership.ts';
+import { podOf, podProblems } from './pod.ts';
+import { endOf, type PodState, podState, resizeTrouble } from './pod-state.ts';
+import { fieldManager, type TerminalResource } from './terminal-resource.ts';
+import { lacksSubresource, type Trouble } from './trouble.ts';
+
+/** A Pod as it was found or made. */
+export interface Seen {
+  readonly pod: Pod | undefined;
+  readonly state: PodState;
+  readonly notes: readonly string[];
+  readonly trouble: Trouble | null;
+  /** Epoch ms; null: an event brings the next look. */
+  readonly lookAgainAt: number | null;
+}
+
+export interface PodLifecycleOptions {
+  readonly client: KubeClient;
+  readonly caches: Caches;
+  readonly children: Pick<Children, 'find'>;
+  readonly defaults: OperatorDefaults;
+  readonly events: Pick<EventRecorder, 'record'>;
+}
+
+type Resources = NonNullable<Container['resources']>;
+
+export class PodLifecycle {
+  readonly #options: PodLifecycleOptions;
+  /** Pods that ended one after the other, by Terminal: the next one waits longer each time. */
+  readonly #ends = new Map<string, { readonly count: number; readonly until: number }>();
+  /** Whether the cluster has pods/resize (Kubernetes 1.33 and later); found out by trying. */
+  #resizes = true;
+
+  constructor(options: PodLifecycleOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Makes it, or does the one next thing that brings it nearer to what it should be.
+   * @throws CollisionError, LeavingError, KubeError
+   */
+  async ensure(terminal: TerminalResource, keyHash: string, signal: AbortSignal): Promise<Seen> {
+    const { children, caches, defaults } = this.#options;
+    const problems = podProblems(terminal);
+    const trouble =
+      problems.length === 0 ? null : { reason: 'InvalidPodTemplate', message: problems.join('; ') };
+    const name = childNames(terminal).pod;
+    const existing = await children.find(terminal, pods, caches.pods, name, signal);
+    if (trouble !== null) return this.#kept(existing, trouble);
+    const wanted = podOf(terminal, defaults, keyHash);
+    if (existing === undefined) return this.#create(terminal, wanted, signal);
+
+    const end = endOf(existing);
+    if (end !== null) return this.#replaceEnded(terminal, existing, end, signal);
+    const outdated = outdatedReason(terminal, existing, wanted);
+    if (outdated !== null) return this.#replace(terminal, existing, outdated, signal);
+    return this.#adjust(terminal, existing, wanted, signal);
+  }
+
+  /** Removes the Pod of a terminal that is not wanted. */
+  async remove(terminal: TerminalResource, message: string, signal: AbortSignal): Promise<void> {
+    const pod = this.#options.caches.pods.get(keyOf(terminal));
+    if (pod === undefined || pod.metadata.deletionTimestamp || ownershipOf(pod, terminal) !== 'ours') return;
+    await this.#delete(terminal, pod, signal);
+    this.#options.events.record(terminal, 'Normal', 'Idle', message);
+  }
+
+  /** The Terminal is gone. */
+  forget(key: string): void {
+    this.#ends.delete(key);
+  }
+
+  #kept(pod: Pod | undefined, trouble: Trouble): Seen {
+    const state: PodState =
+      pod === undefined || pod.metadata.deletionTimestamp
+        ? { phase: 'Error', ...trouble, message: '', progressing: false }
+        : podState(pod);
+    return { pod, state, notes: [], trouble, lookAgainAt: null };
+  }
+
+  async #create(terminal: TerminalResource, wanted: Pod, signal: AbortSignal): Promise<Seen> {
+    const { client, caches, events } = this.#options;
+    const ended = this.#ends.get(keyOf(terminal));
+    if (ended !== undefined && ended.until > Date.now()) {
+      return seen(
+        changing('Restarting', `${ended.count} Pods ended one after the other; the next one waits`),
+        ended.until,
+      );
+    }
+    const pod = await client.apply(pods, wanted, { manager: fieldManager, force: false, signal });
+    caches.pods.absorb(pod);
+    events.record(
+      terminal,
+      'Normal',
+      'PodCreated',
+      `created Pod ${wanted.metadata.name} with image ${terminal.spec.image}`,
+    );
+    return this.#view(terminal, pod);
+  }
+
+  async #replaceEnded(
+    terminal: TerminalResource,
+    pod: Pod,
+    end: { readonly reason: string; readonly message: string },
+    signal: AbortSignal,
+  ): Promise<Seen> {
+    const key = keyOf(terminal);
+    const count = (this.#ends.get(key)?.count ?? 0) + 1;
+    await this.#delete(terminal, pod, signal);
+    this.#ends.set(key, { count, until: count === 1 ? 0 : Date.now() + backoffMs(count - 1) });
+    this.#options.events.record(terminal, 'Warning', end.reason, `${end.message}; the Pod is made anew`);
+    return seen(changing(end.reason, `${end.message}; the Pod is made anew`));
+  }
+
+  async #replace(terminal: TerminalResource, pod: Pod, reason: string, signal: AbortSignal): Promise<Seen> {
+    await this.#delete(terminal, pod, signal);
+    this.#options.events.record(terminal, 'Normal', 'PodReplaced', `replacing the Pod: ${reason}`);
+    return seen(changing('Replacing', `the Pod is replaced: ${reason}`));
+  }
+
+  async #delete(terminal: TerminalResource, { metadata }: Pod, signal: AbortSignal): Promise<void> {
+    const { client, caches } = this.#options;
+    const namespace = terminal.metadata.namespace ?? '';
+    const ending = await client.delete(pods, namespace, metadata.name, metadata.uid, signal);
+    if (ending !== undefined) caches.pods.absorb(ending);
+  }
+
+  /** What can be changed without another Pod. */
+  async #adjust(terminal: TerminalResource, existing: Pod, wanted: Pod, signal: AbortSignal): Promise<Seen> {
+    if (terminal.spec.suspend) return this.#view(terminal, existing);
+    const resources = resourcesOf(wanted);
+    if (resources !== undefined && !sameResources(resourcesOf(existing), resources)) {
+      const resized = await this.#resize(terminal, existing, resources, signal);
+      if (resized === undefined) return this.#replace(terminal, existing, 'other CPU or memory', signal);
+      return this.#view(terminal, resized);
+    }
+    const { spec: _spec, ...head } = wanted;
+    if (isAsWanted(existing, head, terminal)) return this.#view(terminal, existing);
+    // Not by an apply: without the whole spec it would take back the spec that the first apply gave.
+    const { labels: own, annotations, ownerReferences } = wanted.metadata;
+    const patched = await this.#patch(
+      existing,
+      { metadata: { uid: existing.metadata.uid, labels: own, annotations, ownerReferences } },
+      'application/merge-patch+json',
+      signal,
+    );
+    return this.#view(terminal, patched);
+  }
+
+  /** undefined: the cluster can't, so that only another Pod helps. */
+  async #resize(
+    terminal: TerminalResource,
+    existing: Pod,
+    { requests, limits }: Resources,
+    signal: AbortSignal,
+  ): Promise<Pod | undefined> {
+    if (!this.#resizes) return undefined;
+    const body = { spec: { containers: [{ name: containerName, resources: { requests, limits } }] } };
+    try {
+      const pod = await this.#patch(
+        existing,
+        body,
+        'application/strategic-merge-patch+json',
+        signal,
+        'resize',
+      );
+      const text = `CPU ${limits?.cpu}, memory ${limits?.memory}`;
+      this.#options.events.record(terminal, 'Normal', 'PodResized', `changed in place: ${text}`);
+      return pod;
+    } catch (error) {
+      if (lacksSubresource(error, existing.metadata.name)) this.#resizes = false;
+      else if (!isRefusal(error) || error.message.includes('exceeded quota')) throw error;
+      return undefined;
+    }
+  }
+
+  async #patch(
+    { metadata }: Pod,
+    body: unknown,
+    contentType: string,
+    signal: AbortSignal,
+    subresource?: string,
+  ): Promise<Pod> {
+    const { client, caches } = this.#options;
+    const path = pathOf(pods, metadata.namespace, metadata.name, subresource);
+    const query = { fieldManager };
+    const pod = await client.request<Pod>('PATCH', path, { query, body, contentType, signal });
+    caches.pods.absorb(pod);
+    return pod;
+  }
+
+  #view(terminal: TerminalResource, pod: Pod): Seen {
+    const state = podState(pod);
+    if (state.phase === 'Running') this.#ends.delete(keyOf(terminal));
+    const trouble = resizeTrouble(pod);
+    return { ...seen(state), pod, notes: trouble === null ? [] : [trouble] };
+  }
+}
+
+/** Why only another Pod helps, in words; null where this one will do. */
+function outdatedReason({ spec }: TerminalResource, existing: Pod, wanted: Pod): string | null {
+  const revision = ({ metadata }: Pod) => metadata.labels?.[labels.revision];
+  const keyHash = ({ metadata }: Pod) => metadata.annotations?.[keyHashAnnotation];
+  // Nobody can reach it any more: whoever asks the Secret is given another key than the one it was started with.
+  if (keyHash(existing) !== keyHash(wanted)) return 'the key in the Secret is another one';
+  if (!spec.suspend && revision(existing) !== revision(wanted)) return 'the Terminal was changed';
+  return null;
+}
+
+function seen(state: PodState, lookAgainAt: number | null = null): Seen {
+  return { pod: undefined, state, notes: [], trouble: null, lookAgainAt };
+}
+
+function changing(reason: string, message: string): PodState {
+  return { phase: 'Provisioning', reason, message, progressing: true };
+}
+
+function resourcesOf({ spec }: Pod): Resources | undefined {
+  return spec?.containers.find(({ name }) => name === containerName)?.resources;
+}
+
+/** The API server writes quantities its own way ("0.5" as "500m"), so that their values count. */
+function sameResources(actual: Resources | undefined, wanted: Resources): boolean {
+  return (['requests', 'limits'] as const).every((part) => {
+    const [is, should] = [actual?.[part], wanted[part]];
+    const same = (name: string, parse: (quantity: string) => number) =>
+      should?.[name] === undefined || (is?.[name] !== undefined && parse(is[name]) === parse(should[name]));
+    return same('cpu', parseCpu) && same('memory', parseMemory);
+  });
+}

@@ -1,0 +1,155 @@
+/** Terminal → Pod. Pure. @module */
+import type { Container, EnvVar, Pod, PodSpec } from '../kubernetes/objects.ts';
+import {
+  apiKeyField,
+  childLabels,
+  childNames,
+  containerName,
+  homeTarget,
+  keyHashAnnotation,
+  labels,
+  shortHash,
+  terminalPort,
+} from './child-names.ts';
+import type { OperatorDefaults } from './defaults.ts';
+import { containerSecurityContext, filtersDomains, podSecurityContext, restrict } from './pod-security.ts';
+import { contextProblems, overlay, podTemplateProblems } from './pod-template.ts';
+import { ownerReference, type TerminalResource, type TerminalSpec } from './terminal-resource.ts';
+
+/** The start time limits where a Terminal names none: plain, and while packages install. */
+const startSeconds = { plain: 60, withPackages: 300 };
+
+/** Why no Pod can be made of this Terminal; empty where one can. */
+export function podProblems({ spec }: TerminalResource): readonly string[] {
+  return [
+    ...podTemplateProblems(spec.podTemplate?.spec),
+    ...contextProblems(spec.podSecurityContext, 'podSecurityContext'),
+    ...contextProblems(spec.containerSecurityContext, 'containerSecurityContext'),
+  ];
+}
+
+/** The Pod of a Terminal. @param keyHash which key its Secret holds */
+export function podOf(terminal: TerminalResource, defaults: OperatorDefaults, keyHash: string): Pod {
+  const { spec, metadata } = terminal;
+  const over = spec.podTemplate?.metadata;
+  const rendered = overlay(podSpec(terminal, defaults), spec.podTemplate?.spec ?? {}) as PodSpec;
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: childNames(terminal).pod,
+      ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
+      labels: { ...over?.labels, ...childLabels(terminal), [labels.revision]: revisionOf(spec) },
+      annotations: { ...over?.annotations, [keyHashAnnotation]: keyHash },
+      ownerReferences: [ownerReference(terminal)],
+    },
+    spec: spec.restricted ? restrict(rendered) : rendered,
+  };
+}
+
+/**
+ * Hash of what can change only with another Pod. It is taken from the Terminal rather than from the rendered Pod, so that a
+ * new version of the operator, or another default of it, replaces nobody's running terminal.
+ */
+export function revisionOf(spec: TerminalSpec): string {
+  const { image, packages, pipPackages, env, secretEnv, egress, podTemplate, restricted, persistence } = spec;
+  const { podSecurityContext: podContext, containerSecurityContext: containerContext } = spec;
+  return shortHash(
+    canonical({
+      ...{ image, packages, pipPackages, env, secretEnv, egress, podTemplate, restricted },
+      ...{ podContext, containerContext, persistent: persistence.enabled },
+    }),
+  );
+}
+
+/** The same text for equal values, whatever the order of their fields. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}
+
+function podSpec(terminal: TerminalResource, defaults: OperatorDefaults): PodSpec {
+  const { spec } = terminal;
+  const home = { name: 'home', persistentVolumeClaim: { claimName: childNames(terminal).volumeClaim } };
+  return {
+    containers: [containerOf(terminal, defaults)],
+    // Its owner may be a user with root rights: no account at the API server, no list of the namespace's Services.
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    restartPolicy: 'Always',
+    terminationGracePeriodSeconds: 10,
+    securityContext: podSecurityContext(spec),
+    ...(spec.persistence.enabled ? { volumes: [home] } : {}),
+    ...(defaults.imagePullSecrets.length > 0
+      ? { imagePullSecrets: defaults.imagePullSecrets.map((name) => ({ name })) }
+      : {}),
+  };
+}
+
+function containerOf(terminal: TerminalResource, defaults: OperatorDefaults): Container {
+  const { spec } = terminal;
+  const probe = { httpGet: { path: '/health', port: 'http' } };
+  const installs = spec.packages.length + spec.pipPackages.length > 0;
+  const limit = spec.startTimeoutSeconds ?? startSeconds[installs ? 'withPackages' : 'plain'];
+  return {
+    name: containerName,
+    image: spec.image,
+    imagePullPolicy: defaults.imagePullPolicy,
+    ports: [{ name: 'http', containerPort: terminalPort, protocol: 'TCP' }],
+    env: environment(terminal),
+    resources: resourcesOf(spec),
+    securityContext: containerSecurityContext(spec),
+    // The end of the startup probe sets off the readiness probe at once, so that a start is seen within a second.
+    startupProbe: { ...probe, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: limit },
+    readinessProbe: { ...probe, periodSeconds: 5, timeoutSeconds: 5, failureThreshold: 3 },
+    livenessProbe: { ...probe, periodSeconds: 20, timeoutSeconds: 10, failureThreshold: 6 },
+    // What it said last is then in the Pod's status, and from there in the Terminal's.
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    ...(spec.persistence.enabled ? { volumeMounts: [{ name: 'home', mountPath: homeTarget }] } : {}),
+  };
+}
+
+/** CPU and memory of the terminal's container; what can be changed while it runs. */
+export function resourcesOf({ resources: { requests, limits } }: TerminalSpec): {
+  readonly requests: Readonly<Record<string, string>>;
+  readonly limits: Readonly<Record<string, string>>;
+} {
+  return {
+    requests: { cpu: String(requests.cpu), memory: String(requests.memory) },
+    limits: { cpu: String(limits.cpu), memory: String(limits.memory) },
+  };
+}
+
+function environment(terminal: TerminalResource): readonly EnvVar[] {
+  const { spec } = terminal;
+  const plain: Record<string, string> = { ...spec.env };
+  if (spec.packages.length > 0) plain.OPEN_TERMINAL_PACKAGES = spec.packages.join(' ');
+  if (spec.pipPackages.length > 0) plain.OPEN_TERMINAL_PIP_PACKAGES = spec.pipPackages.join(' ');
+  // Set but empty blocks everything: it must be unset unless the policy restricts egress.
+  if (filtersDomains(spec)) plain.OPEN_TERMINAL_ALLOWED_DOMAINS = spec.egress?.allowedDomains.join(',') ?? '';
+  const fromSecrets = Object.fromEntries(
+    Object.entries(spec.secretEnv).map(([name, secret]) => [
+      name,
+      { name, valueFrom: { secretKeyRef: secret } },
+    ]),
+  );
+  const variables: Record<string, EnvVar> = {
+    ...Object.fromEntries(
+      Object.entries(plain).map(([name, value]) => [name, { name, value: escaped(value) }]),
+    ),
+    ...fromSecrets,
+    OPEN_TERMINAL_API_KEY: {
+      name: 'OPEN_TERMINAL_API_KEY',
+      valueFrom: { secretKeyRef: { name: childNames(terminal).secret, key: apiKeyField } },
+    },
+  };
+  return Object.values(variables);
+}
+
+/** Kubernetes replaces `$(NAME)` in values; here a value is meant as it stands. */
+function escaped(value: string): string {
+  return value.replaceAll('$(', '$$$$(');
+}

@@ -1,0 +1,118 @@
+/** Real Open Terminal Pods on a real node. The image must be there (imagePullPolicy IfNotPresent). */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { pods, volumeClaims } from '../../src/kubernetes/objects.ts';
+import { terminals } from '../../src/operator/terminal-resource.ts';
+import { withoutNode } from '../engines.ts';
+import { type Cluster, condition, openCluster, until } from './cluster.ts';
+
+const skip = await withoutNode();
+const small = { resources: { requests: { cpu: '50m', memory: '64Mi' } } };
+
+/** Runs a command in the terminal and gives what it printed. */
+async function execute(cluster: Cluster, name: string, command: string): Promise<string> {
+  const { podIP } = await cluster.status(name, ({ phase }) => phase === 'Running', 40_000);
+  const response = await fetch(`http://${podIP}:8000/execute?wait=10`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${await cluster.key(name)}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ command }),
+    signal: AbortSignal.timeout(20_000),
+  });
+  const text = await response.text();
+  assert.equal(response.status, 200, text);
+  const { output } = JSON.parse(text);
+  return output.map(({ data }: { data: string }) => data).join('');
+}
+
+test('a real terminal: key and files outlive its Pod, and idleness; limits change in place', {
+  skip,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  cluster.operator();
+  await cluster.terminal('t', { ...small, env: { GREETING: 'costs $(HOME) $5' } });
+  assert.match(await execute(cluster, 't', 'echo kept > ~/file; echo "$GREETING"'), /costs \$\(HOME\) \$5/);
+  const first = (await cluster.pod('t')).metadata.uid;
+
+  await t.test('no account at the API server is in it', async () => {
+    assert.match(await execute(cluster, 't', 'ls /var/run/secrets/kubernetes.io 2>&1'), /No such file/);
+    // The API server's own address is given to every Pod; those of the namespace's Services are not.
+    assert.doesNotMatch(await execute(cluster, 't', 'env'), /^T_(SERVICE|PORT)/m);
+  });
+
+  await t.test('more CPU reaches the running Pod', async () => {
+    await cluster.patch(terminals, 't', { spec: { resources: { limits: { cpu: '1500m' } } } });
+    await until(async () => {
+      // What the kubelet says is in force.
+      const [container] = (await cluster.pod('t')).status?.containerStatuses ?? [];
+      return container?.resources?.limits?.cpu === '1500m';
+    });
+    assert.equal((await cluster.pod('t')).metadata.uid, first);
+  });
+
+  await t.test('a deleted Pod comes back with the same key and the same files', async () => {
+    const key = await cluster.key('t');
+    await cluster.remove(pods, 't');
+    await cluster.status('t', ({ phase }) => phase !== 'Running');
+    assert.match(await execute(cluster, 't', 'cat ~/file'), /kept/);
+    assert.equal(await cluster.key('t'), key);
+    assert.notEqual((await cluster.pod('t')).metadata.uid, first);
+  });
+
+  await t.test('idle, the Pod is gone; used again, the files are there', async () => {
+    const used = new Date().toISOString();
+    await cluster.patch(terminals, 't', { status: { lastActivityAt: used } }, 'status');
+    await cluster.patch(terminals, 't', { spec: { idleTimeoutMinutes: 0.01 } });
+    await cluster.status('t', ({ phase }) => phase === 'Idle');
+    await until(async () => (await cluster.get(pods, 't')) === undefined);
+    assert.ok(await cluster.get(volumeClaims, 't-home'));
+    await cluster.patch(terminals, 't', { spec: { idleTimeoutMinutes: 30 } });
+    const now = new Date().toISOString();
+    await cluster.patch(terminals, 't', { status: { lastActivityAt: now } }, 'status');
+    assert.match(await execute(cluster, 't', 'cat ~/file'), /kept/);
+  });
+});
+
+test('a restricted terminal runs where Pod Security enforces "restricted"', { skip }, async (t) => {
+  const cluster = await openCluster(t, { 'pod-security.kubernetes.io/enforce': 'restricted' });
+  cluster.operator();
+  // Volumes of the shared cluster are host paths, which take no fsGroup; so the home is the container's own.
+  await cluster.terminal('t', { ...small, restricted: true, persistence: { enabled: false } });
+  assert.match(await execute(cluster, 't', 'echo x > ~/file && cat ~/file; id -u'), /x\s+1000/);
+  assert.match(await execute(cluster, 't', 'sudo true 2>&1'), /no new privileges/);
+});
+
+test('allowed domains are filtered in the Pod', { skip }, async (t) => {
+  const cluster = await openCluster(t);
+  cluster.operator();
+  await cluster.terminal('t', { ...small, egress: { allowedDomains: [] } });
+  assert.match(await execute(cluster, 't', 'echo up; sudo iptables -F OUTPUT 2>&1'), /up[\s\S]*denied/i);
+});
+
+test('an image that can not be pulled is an error at once, and a right one mends it', { skip }, async (t) => {
+  const cluster = await openCluster(t);
+  cluster.operator();
+  await cluster.terminal('t', { ...small, image: 'registry.invalid/none:1' });
+  const status = await cluster.status('t', ({ phase }) => phase === 'Error', 15_000);
+  assert.match(condition(status, 'Stalled'), /^True (ErrImagePull|ImagePullBackOff)$/);
+  assert.match(status.message ?? '', /registry\.invalid/);
+  await cluster.patch(terminals, 't', { spec: { image: 'ghcr.io/open-webui/open-terminal:latest' } });
+  await cluster.status('t', ({ phase }) => phase === 'Running', 40_000);
+});
+
+test('a container that ends at its start is an error at once, with its exit code', { skip }, async (t) => {
+  const cluster = await openCluster(t);
+  cluster.operator();
+  // Both a key and a file with a key: the image refuses to start.
+  await cluster.terminal('t', { ...small, env: { OPEN_TERMINAL_API_KEY_FILE: '/nowhere' } });
+  const status = await cluster.status('t', ({ phase }) => phase === 'Error', 20_000);
+  assert.match(status.message ?? '', /exit code 1: .*exclude each other/);
+});
+
+test('a Secret that is missing for secretEnv is told by its name', { skip }, async (t) => {
+  const cluster = await openCluster(t);
+  cluster.operator();
+  await cluster.terminal('t', { ...small, secretEnv: { KEY: { name: 'team-keys', key: 'openai' } } });
+  const status = await cluster.status('t', ({ phase }) => phase === 'Error', 20_000);
+  assert.equal(condition(status, 'Stalled'), 'True CreateContainerConfigError');
+  assert.match(status.message ?? '', /team-keys/);
+});

@@ -1,0 +1,85 @@
+/** What the operator may do at least; the chart's Role gives it that and nothing more. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { KubeConfig } from '@kubernetes/client-node';
+import { type KubeObject, pods, type Resource } from '../../src/kubernetes/objects.ts';
+import { terminals } from '../../src/operator/terminal-resource.ts';
+import { withoutCluster } from '../engines.ts';
+import { type Cluster, kubeConfig, nowhere, openCluster, pretendReady, until } from './cluster.ts';
+
+const skip = await withoutCluster();
+const rbac = 'rbac.authorization.k8s.io/v1';
+const roles: Resource<KubeObject> = { apiVersion: rbac, kind: 'Role', plural: 'roles' };
+const bindings: Resource<KubeObject> = { apiVersion: rbac, kind: 'RoleBinding', plural: 'rolebindings' };
+const accounts: Resource<KubeObject> = {
+  apiVersion: 'v1',
+  kind: 'ServiceAccount',
+  plural: 'serviceaccounts',
+};
+
+const made = ['get', 'list', 'watch', 'create', 'patch'];
+const rules = [
+  { apiGroups: ['openwebui.com'], resources: ['terminals'], verbs: ['list', 'watch'] },
+  { apiGroups: ['openwebui.com'], resources: ['terminals/status'], verbs: ['patch'] },
+  { apiGroups: [''], resources: ['pods'], verbs: [...made, 'delete'] },
+  { apiGroups: [''], resources: ['pods/resize'], verbs: ['patch'] },
+  { apiGroups: [''], resources: ['services', 'secrets', 'persistentvolumeclaims'], verbs: made },
+  { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: made },
+  { apiGroups: [''], resources: ['events'], verbs: ['create'] },
+  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
+];
+
+/** A kubeconfig of a ServiceAccount with these rights alone. */
+async function accountWith(cluster: Cluster, granted: readonly object[]): Promise<KubeConfig> {
+  await cluster.apply(accounts, 'operator', {});
+  await cluster.apply(roles, 'operator', { rules: granted });
+  await cluster.apply(bindings, 'operator', {
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'operator' },
+    subjects: [{ kind: 'ServiceAccount', name: 'operator', namespace: cluster.namespace }],
+  });
+  const path = `/api/v1/namespaces/${cluster.namespace}/serviceaccounts/operator/token`;
+  const answer = await cluster.client.request<{ status: { token: string } }>('POST', path, {
+    body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} },
+  });
+  const server = kubeConfig().getCurrentCluster();
+  assert.ok(server);
+  const config = new KubeConfig();
+  config.loadFromClusterAndUser(server, { name: 'operator', token: answer.status.token });
+  return config;
+}
+
+test('the operator needs these rights and no others for everything that it does', { skip }, async (t) => {
+  const cluster = await openCluster(t);
+  const account = await accountWith(cluster, rules);
+  const operator = cluster.operator({
+    kubeConfig: account,
+    leaderElection: { namespace: cluster.namespace },
+  });
+  await operator.synced;
+  await cluster.terminal('t', nowhere);
+  await cluster.status('t', ({ phase }) => phase === 'Pending');
+  await pretendReady(cluster, 't');
+  await cluster.status('t', ({ phase }) => phase === 'Running');
+  const first = (await cluster.pod('t')).metadata.uid;
+  await cluster.patch(terminals, 't', { spec: { resources: { limits: { cpu: '2' } } } });
+  await until(async () => (await cluster.pod('t')).spec?.containers[0]?.resources?.limits?.cpu === '2');
+  assert.equal((await cluster.pod('t')).metadata.uid, first, 'resized in place');
+  await cluster.patch(terminals, 't', { spec: { env: { A: '1' } } });
+  await until(async () => ![undefined, first].includes((await cluster.get(pods, 't'))?.metadata.uid));
+  await until(async () => {
+    const path = `/api/v1/namespaces/${cluster.namespace}/events`;
+    const { items } = await cluster.client.request<{ items: { reason: string }[] }>('GET', path);
+    return items.some(({ reason }) => reason === 'PodReplaced');
+  });
+});
+
+test('without the right to NetworkPolicies it works where it is told to make none', { skip }, async (t) => {
+  const cluster = await openCluster(t);
+  const account = await accountWith(
+    cluster,
+    rules.filter(({ resources }) => !resources.includes('networkpolicies')),
+  );
+  cluster.operator({ kubeConfig: account, networkPolicies: false });
+  await cluster.terminal('t', nowhere);
+  await cluster.status('t', ({ phase }) => phase === 'Pending');
+});
