@@ -1,0 +1,98 @@
+/** Small requests: GET of 1 KB at several numbers of connections, POST of 1 KB JSON. @module */
+import { fileURLToPath } from 'node:url';
+import type { Entrance } from '../contenders/field.ts';
+import type { Context, RowGroup } from '../context.ts';
+import { cpuUsed, load } from '../processes.ts';
+
+const script = fileURLToPath(new URL('../wrk.lua', import.meta.url));
+const json = JSON.stringify({ command: 'x'.repeat(1024 - '{"command":""}'.length) });
+
+interface HttpRow {
+  readonly row: string;
+  readonly title: string;
+  readonly connections: number;
+  readonly path: string;
+  readonly body: string | null;
+}
+
+const rows: readonly HttpRow[] = [
+  ...[1, 16, 64, 256].map((connections) => ({
+    row: `get-${connections}`,
+    title: `GET 1 KB, ${connections} connection${connections === 1 ? '' : 's'}`,
+    connections,
+    path: '/small',
+    body: null,
+  })),
+  { row: 'post-64', title: 'POST 1 KB JSON, 64 connections', connections: 64, path: '/echo', body: json },
+];
+
+export const http: RowGroup = {
+  name: 'http',
+  rows: rows.map(({ row }) => row),
+  async run(context) {
+    const { entrances } = await context.field();
+    const wanted = rows.filter(({ row }) => context.wants('http', row));
+    // A quick run has no time for rows that go the same way as others.
+    const chosen = wanted.filter(({ row }) => !context.quick || row === 'get-1' || row === 'get-64');
+    for (const row of chosen) {
+      if (!context.quick) for (const entrance of entrances) await wrk(row, entrance, 1);
+      for (let round = 0; round < context.pick(7, 1); round += 1) {
+        for (const entrance of entrances) await measure(context, row, entrance);
+      }
+    }
+  },
+};
+
+async function measure({ measurements }: Context, row: HttpRow, entrance: Entrance): Promise<void> {
+  const { rate, p50, p99, cpu } = await wrk(row, entrance, 1);
+  const { title } = row;
+  measurements.add({ id: `${row.row}.rate`, title, unit: 'requests/s', better: 'more' }, entrance.way, rate);
+  measurements.add(
+    { id: `${row.row}.p50`, title: `${title}, p50`, unit: 'ms', better: 'less' },
+    entrance.way,
+    p50,
+  );
+  measurements.add(
+    { id: `${row.row}.p99`, title: `${title}, p99`, unit: 'ms', better: 'less' },
+    entrance.way,
+    p99,
+  );
+  if (cpu === null) return;
+  measurements.add(
+    { id: `${row.row}.cpu`, title: `${title}, CPU of the proxy`, unit: 'µs/request', better: 'less' },
+    entrance.way,
+    cpu,
+  );
+}
+
+interface WrkResult {
+  readonly rate: number;
+  /** Milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
+  /** Microseconds of the proxy's CPU for one request: unlike rates, hardly changed by what else the machine does. */
+  readonly cpu: number | null;
+}
+
+/** @throws Error when a request failed or was not answered by a 2xx or 3xx */
+export async function wrk(
+  row: Omit<HttpRow, 'row' | 'title'>,
+  entrance: Entrance,
+  seconds: number,
+): Promise<WrkResult> {
+  const headers = Object.entries(entrance.headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
+  const args = ['-t1', `-c${row.connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, ...headers];
+  const variables = row.body === null ? [] : [`WRK_BODY=${row.body}`];
+  const before = entrance.pid === null ? 0 : cpuUsed(entrance.pid);
+  const out = await load('env', [...variables, 'wrk', ...args, `${entrance.url}${row.path}`]);
+  const { requests, us, p50, p99, failed } = parse(out);
+  if (failed > 0) throw new Error(`${entrance.way}: ${failed} of ${requests} requests failed`);
+  const cpu = entrance.pid === null ? null : ((cpuUsed(entrance.pid) - before) * 1000) / requests;
+  return { rate: (requests / us) * 1e6, p50: p50 / 1000, p99: p99 / 1000, cpu };
+}
+
+function parse(out: string): Record<'requests' | 'us' | 'p50' | 'p99' | 'failed', number> {
+  const line = /^wrk:(.*)$/m.exec(out)?.[1];
+  if (line === undefined) throw new Error(`wrk said:\n${out}`);
+  return JSON.parse(line);
+}
