@@ -15,12 +15,12 @@ const censored = '[secret]';
 /** What is nested deeper is no field of ours; pino cuts such objects itself. */
 const deepest = 5;
 
-/** Writes at once, in this process, so that nothing is lost at the end. */
+/** Writes in this process, and at its end what is left, so that nothing is lost. */
 export async function createLogger({ level, pretty, destination }: LogOptions): Promise<Logger> {
   const options = {
     level,
     base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
+    timestamp: isoTime,
     formatters: {
       level: (label: string) => ({ level: label }),
       log: (fields: Fields) => withoutSecrets(fields, 0),
@@ -28,9 +28,21 @@ export async function createLogger({ level, pretty, destination }: LogOptions): 
     // What is bound to a child logger passes no formatter.
     redact: { paths: ['authorization', 'cookie', 'apiKey', 'token', 'password'], censor: censored },
   };
-  const stream = destination ?? (pretty ? await prettyStream() : pino.destination({ dest: 1, sync: true }));
+  const stream = destination ?? (pretty ? await prettyStream() : standardOutput());
   return pino(options, stream);
 }
+
+/** As pino's own, worked out once a millisecond. */
+const isoTime = (() => {
+  let known = 0;
+  let text = '';
+  return () => {
+    const now = Date.now();
+    if (now !== known) text = `,"time":"${new Date(now).toISOString()}"`;
+    known = now;
+    return text;
+  };
+})();
 
 type Fields = Record<string, unknown>;
 
@@ -56,6 +68,26 @@ function cleaned(value: unknown, depth: number): unknown {
   if ('toJSON' in value) return value;
   if (Array.isArray(value)) return value.map((item) => cleaned(item, depth + 1));
   return withoutSecrets(value as Fields, depth + 1);
+}
+
+/**
+ * Lines of one turn of the event loop are written together: one system call a line would be a tenth of what a proxied
+ * request costs. Only a SIGKILL can lose them.
+ */
+function standardOutput(): DestinationStream {
+  const output = pino.destination({ dest: 1, sync: true });
+  let lines = '';
+  const flush = () => {
+    if (lines !== '') output.write(lines);
+    lines = '';
+  };
+  process.on('exit', flush);
+  return {
+    write(line) {
+      if (lines === '') setImmediate(flush);
+      lines += line;
+    },
+  };
 }
 
 /** Loaded only where somebody looks on. */

@@ -70,7 +70,7 @@ export class AdminAccess {
   /** Only as a bearer: a cookie is sent by the browser, whoever asks it to. */
   #hasKey(credentials: Credentials): boolean {
     const token = sentToken(credentials);
-    return token !== null && token.from === 'header' && this.#options.keys.accepts(token.digest);
+    return token !== null && token.from === 'header' && this.#options.keys.accepts(token.text);
   }
 
   async #admittedBy(credentials: Credentials): Promise<AdmittedBy> {

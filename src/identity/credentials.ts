@@ -25,8 +25,24 @@ export function sentToken({ authorization, token, cookieToken }: Credentials): S
 
 function digested(text: string, from: SentToken['from']): SentToken {
   checkLength(text);
-  const digest = sha256(text);
-  return { text, digest, hash: digest.toString('base64'), from };
+  return new Digested(text, from);
+}
+
+/** The hash costs more than all the rest of admitting a request by a key, and only tokens need it. */
+class Digested implements SentToken {
+  readonly text: string;
+  readonly from: SentToken['from'];
+  #hash: string | null = null;
+
+  constructor(text: string, from: SentToken['from']) {
+    this.text = text;
+    this.from = from;
+  }
+
+  get hash(): string {
+    this.#hash ??= sha256(this.text).toString('base64');
+    return this.#hash;
+  }
 }
 
 /** @throws TokenRefusedError */

@@ -59,12 +59,10 @@ export interface TokenMode {
   identify(token: SentToken, credentials: Credentials): Identity | Promise<Identity>;
 }
 
-/** A key or token as it came, with its digest, which stands for it wherever it is kept or compared. */
+/** A key or token as it came, with its digest, which stands for it wherever it is kept. */
 export interface SentToken {
   readonly text: string;
-  /** SHA-256. */
-  readonly digest: Buffer;
-  /** The digest as text. */
+  /** SHA-256, base64; worked out when first asked for. */
   readonly hash: string;
   /** Where it came from. A cookie is sent by the browser on any page's behalf, so that its request's Origin must be checked. */
   readonly from: 'frame' | 'header' | 'cookie';

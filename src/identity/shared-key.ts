@@ -29,8 +29,8 @@ export class SharedKeyMode implements TokenMode {
     this.#options = options;
   }
 
-  recognises({ digest }: SentToken): boolean {
-    return this.#options.keys.accepts(digest);
+  recognises({ text }: SentToken): boolean {
+    return this.#options.keys.accepts(text);
   }
 
   admit(token: SentToken): AdmittedBy {

@@ -10,7 +10,14 @@ import type { Policy, PolicySet } from '../policy/policy.ts';
 import type { Templates } from '../reconcile/templates.ts';
 import { revisionOf } from '../terminal/desired.ts';
 import { discoveryUser, terminalName } from '../terminal/names.ts';
-import type { Desired, Revision, RunningTerminal, Template, TerminalKey } from '../terminal/terminal.ts';
+import type {
+  ContextId,
+  Desired,
+  Revision,
+  RunningTerminal,
+  Template,
+  TerminalKey,
+} from '../terminal/terminal.ts';
 
 /** The paths that are answered without a user. */
 export const discoveryPaths = ['/openapi.json', '/system', '/api/config'] as const;
@@ -36,6 +43,8 @@ const waitMs = 2_500;
 /** After a failure the next try waits this long. */
 const retryMs = 30_000;
 const answerTimeoutMs = 5_000;
+/** An operator stops one that a crash left behind. */
+const leftoverMs = 5 * 60_000;
 
 export class Discovery {
   readonly #options: DiscoveryOptions;
@@ -44,11 +53,14 @@ export class Discovery {
   readonly #lastGood = new Map<string, Answers>();
   readonly #taking = new Map<Revision, Promise<Answers>>();
   readonly #stopping = new AbortController();
+  /** Of this process, where others take answers from terminals of their own at the same time. */
+  readonly #context: ContextId | null;
   #queue: Promise<unknown> = Promise.resolve();
   #retry: NodeJS.Timeout | undefined;
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
+    this.#context = options.backend.shared ? (`discovery:${crypto.randomUUID()}` as ContextId) : null;
   }
 
   /** Removes what a crash left behind, then takes the answers of every policy, and again whenever policies change. */
@@ -127,7 +139,7 @@ export class Discovery {
   async #ask(policy: Policy, template: Template): Promise<Answers> {
     const { backend, log } = this.#options;
     const { signal } = this.#stopping;
-    const key: TerminalKey = { policy: policy.id, user: discoveryUser, context: null };
+    const key: TerminalKey = { policy: policy.id, user: discoveryUser, context: this.#context };
     const desired: Desired = { key, name: terminalName(key), ...template };
     const progress = (detail: string) =>
       log.info({ policy: policy.id, progress: detail }, 'preparing the policy');
@@ -164,7 +176,11 @@ export class Discovery {
   async #removeLeftovers(): Promise<void> {
     try {
       const all = await this.#options.backend.list(this.#stopping.signal);
-      const left = all.filter(({ key }) => key.user === discoveryUser);
+      // One that runs may be another process's; its operator stops it when that one has crashed.
+      const left = all.filter(
+        ({ key, operated, phase }) =>
+          key.user === discoveryUser && (!operated || phase === 'Idle' || phase === 'Error'),
+      );
       await Promise.all(left.map(({ key }) => this.#remove(key)));
     } catch {
       // No engine yet: the reconciler says so, and `create` replaces one that is in the way.
@@ -182,7 +198,13 @@ function discoveryTemplate(template: Template): Template {
     mounts: [],
     persistent: false,
   };
-  return { ...template, workload, revision: revisionOf(workload) };
+  return {
+    ...template,
+    workload,
+    idleTimeoutMs: leftoverMs,
+    suspended: false,
+    revision: revisionOf(workload),
+  };
 }
 
 async function askAll(terminal: RunningTerminal, signal: AbortSignal): Promise<Answers> {

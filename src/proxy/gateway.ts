@@ -17,7 +17,7 @@ import type { Upstreams } from './upstreams.ts';
 
 export interface GatewayOptions {
   readonly router: Router;
-  readonly reconciler: Pick<Reconciler, 'reach' | 'suspect'>;
+  readonly reconciler: Pick<Reconciler, 'running' | 'reach' | 'suspect' | 'throwIfPaused'>;
   readonly upstreams: Upstreams;
   readonly sessions: Sessions;
   readonly audit: Audit;
@@ -71,12 +71,7 @@ export class Gateway {
     trace.route = route;
     this.#options.audit.admitted(route, requestId);
     const session = makesSession(request, target) ? new SessionAnswer() : null;
-    const gone = abortOnClose(response);
-    try {
-      await this.#forward(route, target.path, request, response, gone.signal, trace, session);
-    } finally {
-      gone.release();
-    }
+    await this.#forward(route, target.path, request, response, trace, session);
     const id = session?.id();
     if (id != null) {
       const origin = { userId: header(request, 'x-user-id'), policy: target.policy };
@@ -90,22 +85,32 @@ export class Gateway {
     path: string,
     request: IncomingMessage,
     response: ServerResponse,
-    signal: AbortSignal,
     trace: Trace,
     session: SessionAnswer | null,
   ): Promise<void> {
     const { reconciler } = this.#options;
     for (let attempt = 1; ; attempt += 1) {
-      const reached = await reconciler.reach(route.key, signal);
+      const reached = reconciler.running(route.key) ?? (await this.#reach(route, response));
       trace.terminal = reached.terminal.name;
       try {
         return await this.#exchange(reached, path, request, response, session);
       } catch (error) {
         if (error instanceof CallerGoneError) throw error;
+        reconciler.throwIfPaused(route.key);
         reconciler.suspect(route.key, reached.terminal);
         if (!(error instanceof NotSentError)) throw error;
         if (attempt > 1) throw unreachable(reached, error);
       }
+    }
+  }
+
+  /** Waits until the terminal runs, or the caller goes away. */
+  async #reach(route: Route, response: ServerResponse): Promise<Reached> {
+    const gone = abortOnClose(response);
+    try {
+      return await this.#options.reconciler.reach(route.key, gone.signal);
+    } finally {
+      gone.release();
     }
   }
 

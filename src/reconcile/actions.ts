@@ -85,7 +85,7 @@ export class Actions {
       case 'none':
         return;
       case 'refuse':
-        throw new TerminalPausedError(action.reason, 'Undo by hand what was done by hand, then try again.');
+        throw pausedError(action.reason);
       case 'stop':
         return this.#stop(entry);
       case 'update':
@@ -147,7 +147,8 @@ export class Actions {
 
   #arrive(entry: Entry, terminal: RunningTerminal): void {
     const { host, port } = terminal.address;
-    entry.touch();
+    // Nobody used one that was only replaced; where an operator stops it, that counts from its last use.
+    if (!terminal.operated || entry.waiters.size > 0) entry.touch();
     this.#observations.record(entry, terminal);
     this.#log.info({ ...describe(entry), address: `${host}:${port}` }, 'running');
   }
@@ -158,6 +159,11 @@ export class Actions {
       this.#log.info({ ...describe(entry), progress: detail }, 'starting');
     };
   }
+}
+
+/** It can't be helped from here. */
+export function pausedError(detail: string): TerminalPausedError {
+  return new TerminalPausedError(detail, 'Undo by hand what was done by hand, then try again.');
 }
 
 /** The fields of a log line about a terminal. */

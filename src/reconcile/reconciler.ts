@@ -23,7 +23,7 @@ import type {
   TerminalKey,
   TerminalName,
 } from '../terminal/terminal.ts';
-import { type Act, Actions, describe, type Order } from './actions.ts';
+import { type Act, Actions, describe, type Order, pausedError } from './actions.ts';
 import { backoffMs } from './backoff.ts';
 import { Deadlines } from './deadlines.ts';
 import type { GoodStore } from './good-store.ts';
@@ -168,14 +168,30 @@ export class Reconciler {
     await this.#saveActivity(true);
   }
 
+  /** The terminal of a key where it runs, as far as is known; null: `reach` has to see to it. */
+  running(key: TerminalKey): Reached | null {
+    const entry = this.#registry.find(key);
+    if (entry?.actual?.phase !== 'Running' || entry.suspected) return null;
+    return { terminal: entry.actual, use: entry };
+  }
+
+  /**
+   * Says so where somebody stopped the terminal's clock meanwhile: that is why its connections broke.
+   * @throws TerminalPausedError
+   */
+  throwIfPaused(key: TerminalKey): void {
+    const actual = this.#registry.find(key)?.actual;
+    if (actual?.phase === 'Error' && actual.recover === 'by-hand') throw pausedError(actual.detail);
+  }
+
   /**
    * The running terminal of a key, at once where it runs, else as soon as it does; it is made if there is none.
    * @throws PolicyUnknownError, StartTimeoutError, StartFailedError, ImagePullError, EngineUnavailableError,
    *   TerminalPausedError, ShuttingDownError
    */
   reach(key: TerminalKey, signal: AbortSignal): Reached | Promise<Reached> {
-    const entry = this.#registry.find(key);
-    if (entry?.actual?.phase === 'Running' && !entry.suspected) return { terminal: entry.actual, use: entry };
+    const running = this.running(key);
+    if (running !== null) return running;
     return this.#waitFor(this.#registry.entry(key, Date.now()), signal);
   }
 

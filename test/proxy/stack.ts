@@ -10,7 +10,6 @@ import { adminApi } from '../../src/admin/api.ts';
 import { healthRoutes } from '../../src/admin/health.ts';
 import { Audit } from '../../src/audit.ts';
 import { CombinedAuthenticator } from '../../src/identity/combined.ts';
-import { sha256 } from '../../src/identity/credentials.ts';
 import type { Authenticator } from '../../src/identity/identity.ts';
 import { SharedKeys } from '../../src/identity/keys.ts';
 import { OpenAuthenticator, SharedKeyMode } from '../../src/identity/shared-key.ts';
@@ -192,7 +191,7 @@ function readOnlyWriter(policies: MemoryPolicies): PolicyWriter {
 /** The shared key, or open mode where there is none. */
 export function authenticatorOf(key: string | null): Authenticator {
   if (key === null) return new OpenAuthenticator();
-  const keys = { accepts: (digest: Buffer) => digest.equals(sha256(key)) };
+  const keys = { accepts: (text: string) => text === key };
   return new CombinedAuthenticator([new SharedKeyMode({ keys, forwardedJwt: null, groups: null })]);
 }
 
