@@ -37,6 +37,9 @@ function policyPage(spec: Field): string {
 A policy is one YAML document with \`apiVersion: terminals.openwebui.com/v1alpha1\`, \`kind: Policy\`, \`metadata.name\` (a
 DNS-1123 label: the id in \`/p/{id}/\`) and a \`spec\` of these fields. All of them may be left out.
 
+With \`extends: NAME\` beside the spec, everything of that other policy holds that is not written here; a document of
+\`kind: PolicyDefaults\` holds where no policy says anything else ([more about both](gitops.md#policies-that-share)).
+
 | field | type | default | meaning |
 |---|---|---|---|
 ${rowsOf(spec, '').join('\n')}

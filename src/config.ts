@@ -5,6 +5,8 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { type Auth, checkAuth, Secret } from './config/auth.ts';
+import { type Kubernetes, parsePoliciesConfigMap, readKubernetes } from './config/kubernetes.ts';
+import { type PoliciesGit, readPoliciesGit } from './config/policies-git.ts';
 import {
   type ConfigProblem,
   type Environment,
@@ -20,6 +22,8 @@ import { parseCpu, parseMemory } from './terminal/quantity.ts';
 import type { Mount } from './terminal/terminal.ts';
 
 export { type Auth, isLoopback, Secret } from './config/auth.ts';
+export type { Kubernetes } from './config/kubernetes.ts';
+export type { PoliciesGit } from './config/policies-git.ts';
 export { type ConfigProblem, formatProblem } from './config/reader.ts';
 export type { Tokens } from './config/tokens.ts';
 export type { Backend, LogLevel } from './config/values.ts';
@@ -50,6 +54,11 @@ export interface Config {
   readonly maxMemoryBytes: number | null;
   /** Absolute; null: there is none, and the built-in policy is the only one. */
   readonly policiesDir: string | null;
+  /** A ConfigMap's name or a label selector (with a `=`); goes before the directory. */
+  readonly policiesConfigMap: string | null;
+  /** A Git repository; goes before the directory. */
+  readonly policiesGit: PoliciesGit | null;
+  readonly kubernetes: Kubernetes;
   readonly allowedImages: readonly string[];
   readonly mounts: readonly Mount[];
   readonly logLevel: read.LogLevel;
@@ -105,6 +114,11 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
     read.list(text).map(read.parseImagePattern),
   );
   const mounts = setting('TERMINALS_DOCKER_MOUNTS', read.parseMounts);
+  const policiesConfigMap = setting('TERMINALS_POLICIES_CONFIGMAP', parsePoliciesConfigMap);
+  const git = readPoliciesGit(reader, setting, cwd);
+  // A directory that a flag names goes before everything the environment says.
+  const policiesGit = overrides.TERMINALS_POLICIES_DIR === undefined ? git : null;
+  const kubernetes = readKubernetes(setting, cwd);
   const tokens = readTokens(reader, setting);
   const unknownGroups = setting('TERMINALS_UNKNOWN_GROUPS', (text) =>
     read.oneOf(['allow', 'deny'] as const, text),
@@ -118,7 +132,8 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
   const takesTokens = tokens.openWebUi !== null || tokens.oidc !== null;
   const auth = checkAuth(reader, { keys, mode, host, tokens: takesTokens, dev });
   checkDirectory(reader, 'TERMINALS_DATA_DIR', dataDir);
-  const watched = checkPoliciesDir(reader, policiesDir, dev);
+  const watched = policiesGit === null ? checkPoliciesDir(reader, policiesDir, dev) : null;
+  if (policiesGit !== null && policiesConfigMap.value !== null) reportTwoSources(reader);
   if (!image.faulty && !allowedImages.faulty) warnOfOwnImage(reader, image.value, allowedImages.value);
   reader.warnOfUnknown();
   if (reader.problems.length > 0) return { ok: false, problems: reader.problems };
@@ -142,12 +157,21 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
     idleTimeoutIsSet: idle.isSet,
     maxCpuMillis: maxCpu.value,
     maxMemoryBytes: maxMemory.value,
-    policiesDir: watched,
+    policiesDir: policiesConfigMap.value === null ? watched : null,
+    policiesConfigMap: policiesConfigMap.value,
+    policiesGit,
+    kubernetes,
     allowedImages: allowedImages.value,
     mounts: mounts.value,
     logLevel: logLevel.value,
   };
   return { ok: true, config: freeze(config), warnings: reader.warnings };
+}
+
+function reportTwoSources(reader: EnvironmentReader): void {
+  const variable = 'TERMINALS_POLICIES_GIT';
+  const message = 'TERMINALS_POLICIES_CONFIGMAP is set as well.';
+  reader.report({ variable, value: null, message, hint: 'Keep one of the two.' });
 }
 
 function parseAuditLog(text: string, cwd: string): Config['auditLog'] {

@@ -9,7 +9,11 @@ interface Flag {
 }
 
 const flags: Readonly<Record<string, Flag>> = {
-  backend: { variable: 'TERMINALS_BACKEND', argument: 'NAME', help: 'docker, process or auto' },
+  backend: {
+    variable: 'TERMINALS_BACKEND',
+    argument: 'NAME',
+    help: 'docker, kubernetes-operator, process or auto',
+  },
   host: { variable: 'TERMINALS_HOST', argument: 'ADDRESS', help: 'address to listen on' },
   port: { variable: 'TERMINALS_PORT', argument: 'PORT', help: 'port to listen on; 0: any free one' },
   policies: { variable: 'TERMINALS_POLICIES_DIR', argument: 'DIR', help: 'directory of policies' },

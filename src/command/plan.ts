@@ -50,7 +50,7 @@ Exit codes: 0 done, 1 it failed or a policy has errors, 2 the call's words are o
       const templates = new Templates(backend.platform);
       const now = Date.now();
       const log = await createLogger({ level: 'silent', pretty: false });
-      const activity = await new ActivityStore(config.dataDir, log).load(now);
+      const activity = await (backend.activity ?? new ActivityStore(config.dataDir, log)).load(now);
       const rows = (await listTerminals(backend, io.signal)).map((actual): Row => {
         const policy = set.policies.get(actual.key.policy);
         const template = policy && templates.of(policy);
@@ -59,7 +59,10 @@ Exit codes: 0 done, 1 it failed or a policy has errors, 2 the call's words are o
           desired: template && { key: actual.key, name: actual.name, ...template },
           actual,
           requested: false,
-          activity: { lastActivityAt: activity.lastActivityAt(actual.name) ?? now, inFlight: 0 },
+          activity: {
+            lastActivityAt: actual.lastActivityAt ?? activity.lastActivityAt(actual.name) ?? now,
+            inFlight: 0,
+          },
           driftedSince: null,
           windowOpensAt: window ? windowOpensAt(window, now) : now,
           now,

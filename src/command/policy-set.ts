@@ -1,5 +1,6 @@
 /** The policies that commands look at: read once, their problems said. @module */
 import type { Config } from '../config.ts';
+import { createLogger } from '../log.ts';
 import type { PolicySet } from '../policy/policy.ts';
 import { buildPolicySet } from '../policy/policy-set.ts';
 import { problemText } from '../policy/store.ts';
@@ -11,7 +12,9 @@ export async function readPolicySet(
   config: Config,
   io: Io,
 ): Promise<{ readonly set: PolicySet; readonly faulty: boolean }> {
-  const set = buildPolicySet(await policySource(config, io.cwd).read(), null, policyRules(config));
+  const log = await createLogger({ level: 'silent', pretty: false });
+  const files = await policySource(config, io.cwd, log).read();
+  const set = buildPolicySet(files, null, policyRules(config));
   for (const problem of set.problems) io.err(`${problemText(problem)}\n`);
   return { set, faulty: set.problems.some(({ severity }) => severity === 'error') };
 }

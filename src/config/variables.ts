@@ -3,6 +3,9 @@
  * @module
  */
 
+import { kubernetesVariables } from './kubernetes-variables.ts';
+import { policiesGitVariables } from './policies-git-variables.ts';
+
 export interface Variable {
   readonly name: string;
   /** Older or longer names of the same thing. */
@@ -14,12 +17,12 @@ export interface Variable {
   readonly secret?: true;
 }
 
-export const variables = [
+const general = [
   {
     name: 'TERMINALS_BACKEND',
     default: 'docker',
     meaning:
-      'what runs the terminals: `docker`, `process` (for trying out), or `auto` (Docker where an engine answers, else `process`)',
+      'what runs the terminals: `docker`, `kubernetes-operator`, `process` (for trying out), or `auto` (Docker where an engine answers, else `process`)',
   },
   {
     name: 'TERMINALS_API_KEY',
@@ -188,6 +191,8 @@ export const variables = [
       '`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`; JSON lines unless on a terminal',
   },
 ] as const satisfies readonly Variable[];
+
+export const variables = [...general, ...policiesGitVariables, ...kubernetesVariables] as const;
 
 export type VariableName = (typeof variables)[number]['name'];
 

@@ -111,6 +111,8 @@ export async function runGit(run: GitRun): Promise<Buffer> {
     });
     if (ended !== null) throw new GitError(ended);
     if (code !== 0) throw new GitError(messageOf(errors, code));
+    if (store && (await sizeOf(store.directory)) > store.mostBytes)
+      throw new GitError(tooLarge(store.mostBytes));
     return Buffer.concat(output);
   } catch (error) {
     throw error instanceof GitError ? error : new GitError(notStarted(error));
@@ -156,14 +158,18 @@ function measure(directory: string, mostBytes: number, end: (reason: string) => 
     busy = true;
     void sizeOf(directory).then((size) => {
       busy = false;
-      if (size > mostBytes) end(`the repository has more than ${mostBytes / 1024 / 1024} MiB`);
+      if (size > mostBytes) end(tooLarge(mostBytes));
     });
   }, measureMs);
   return { stop: () => clearInterval(timer) };
 }
 
+function tooLarge(mostBytes: number): string {
+  return `the repository has more than ${mostBytes / 1024 / 1024} MiB`;
+}
+
 /** What the files below a directory take; what goes while it is counted does not count. */
-export async function sizeOf(directory: string): Promise<number> {
+async function sizeOf(directory: string): Promise<number> {
   const entries = await readdir(directory, { withFileTypes: true, recursive: true }).catch(() => []);
   const sizes = entries
     .filter((entry) => entry.isFile())
@@ -194,6 +200,9 @@ function messageOf(errors: string, code: number | null): string {
     lines.find((line) => /^(?:fatal|error|ERROR):/.test(line) && !/Could not read from remote/.test(line)) ??
     lines.at(-1) ??
     `git ended with code ${code}`;
+  if (/could not read (?:Username|Password)|Authentication failed/.test(errors)) {
+    return 'the server asks for a token, or refuses the one it got';
+  }
   return said
     .replace(/^(?:fatal|error|ERROR): /, '')
     .replace(/\/\/[^/@\s]*@/g, '//')

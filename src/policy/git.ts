@@ -92,7 +92,11 @@ export class GitSource implements PolicySource {
 
   async #look(): Promise<void> {
     try {
-      await mkdir(this.#options.directory, { recursive: true, mode: 0o700 });
+      // The mode is for this one alone: others pass through those above it.
+      await mkdir(path.dirname(this.#options.directory), { recursive: true });
+      await mkdir(this.#options.directory, { mode: 0o700 }).catch((error: unknown) => {
+        if (!isCode(error, 'EEXIST')) throw error;
+      });
       if (this.#good === null) await this.#restore();
       await this.#follow();
       this.#trouble = null;
@@ -182,8 +186,10 @@ export class GitSource implements PolicySource {
   /** Keeps the commit for the next start; the ones before it are not needed any more. */
   async #keep(gitDir: string, id: string): Promise<void> {
     const { directory } = this.#options;
-    await rename(gitDir, path.join(directory, id)).catch((error: unknown) => {
-      // Another process was faster.
+    // What is there already is of another process, which has read it, or it is damaged.
+    const kept = path.join(directory, id);
+    await rm(kept, { recursive: true, force: true });
+    await rename(gitDir, kept).catch((error: unknown) => {
       if (!isCode(error, 'ENOTEMPTY', 'EEXIST')) throw error;
     });
     const file = path.join(directory, goodFile);

@@ -35,6 +35,8 @@ export interface StructureError {
 
 const ajv = new Ajv2020({
   allErrors: true,
+  // Ours, and checked against the meta-schema by a test: at each start that would take longer than compiling it.
+  validateSchema: false,
   useDefaults: true,
   strict: true,
   allowUnionTypes: true,

@@ -4,6 +4,7 @@ import { terminals } from './cli.ts';
 
 const commands = [
   'serve',
+  'operator',
   'validate',
   'plan',
   'policies',

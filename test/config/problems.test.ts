@@ -51,9 +51,4 @@ describe('problems', () => {
     const [problem] = problemsOf({ TERMINALS_API_KEY: key, TERMINALS_BACKEND: 'dokcer' });
     assert.match(problem?.hint ?? '', /Did you mean docker\?/);
   });
-
-  test('say that kubernetes-operator is not in this version yet', () => {
-    const [problem] = problemsOf({ TERMINALS_API_KEY: key, TERMINALS_BACKEND: 'kubernetes-operator' });
-    assert.match(problem?.message ?? '', /not in this version yet/);
-  });
 });

@@ -2,8 +2,9 @@
 import path from 'node:path';
 import type { Config, VariableName } from '../../src/config.ts';
 import { authOf, key, mount, root, write } from './fixtures.ts';
+import { kubernetesRows } from './kubernetes-rows.ts';
 
-interface Row {
+export interface Row {
   readonly field: (config: Config) => unknown;
   readonly whenUnset: unknown;
   readonly good: readonly (readonly [text: string, value: unknown])[];
@@ -16,6 +17,7 @@ function unset(field: Row['field'], whenUnset: unknown, bad: readonly string[]):
 }
 
 export const rows: Readonly<Record<VariableName, Row>> = {
+  ...kubernetesRows,
   TERMINALS_BACKEND: {
     field: ({ backend }) => backend,
     whenUnset: 'docker',
@@ -23,8 +25,9 @@ export const rows: Readonly<Record<VariableName, Row>> = {
       ['process', 'process'],
       ['auto', 'auto'],
       ['docker', 'docker'],
+      ['kubernetes-operator', 'kubernetes-operator'],
     ],
-    bad: ['Docker', 'kubernetes', 'kubernetes-operator'],
+    bad: ['Docker', 'kubernetes', 'operator'],
   },
   TERMINALS_API_KEY: {
     field: authOf,
@@ -129,6 +132,27 @@ export const rows: Readonly<Record<VariableName, Row>> = {
     ],
     bad: [write('policy.yaml', 'x')],
   },
+  // More of it in policies-git.test.ts.
+  TERMINALS_POLICIES_GIT: {
+    field: ({ policiesGit }) => policiesGit?.location ?? null,
+    whenUnset: null,
+    good: [
+      [
+        'https://git.example.org/a/b.git#main:policies',
+        { url: 'https://git.example.org/a/b.git', protocol: 'https', ref: 'main', folder: 'policies' },
+      ],
+    ],
+    bad: ['policies', 'https://u:p@git.example.org/a.git', 'ext::sh -c x', 'https://a.org/b#-x'],
+  },
+  TERMINALS_POLICIES_GIT_INTERVAL: {
+    field: ({ policiesGit }) => policiesGit,
+    whenUnset: null,
+    good: [['0', null]],
+    bad: ['-1', '1m', '86401'],
+  },
+  TERMINALS_POLICIES_GIT_VERIFY: unset(({ policiesGit }) => policiesGit, null, ['nowhere', '.']),
+  TERMINALS_POLICIES_GIT_SSH_KEY_FILE: unset(({ policiesGit }) => policiesGit, null, ['nowhere']),
+  TERMINALS_POLICIES_GIT_TOKEN_FILE: unset(({ policiesGit }) => policiesGit, null, ['nowhere']),
   TERMINALS_ALLOWED_IMAGES: {
     field: ({ allowedImages }) => allowedImages,
     whenUnset: [],

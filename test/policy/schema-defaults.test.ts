@@ -18,7 +18,7 @@ describe('defaults', () => {
     contextRetentionDays: 30,
     env: {},
     mounts: [],
-    rollout: { when: 'idle', idleAfterMinutes: 5 },
+    rollout: { when: 'idle', idleAfterMinutes: 5, maxUnavailable: '10%', pauseOnFailures: 3 },
     suspend: false,
   };
 

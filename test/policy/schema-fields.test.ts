@@ -6,6 +6,7 @@ import { errorsOf, header, long, shown, specOf } from './documents.ts';
 type Way = readonly (string | number)[];
 
 const mountFields = ['source', 'target', 'readOnly'];
+const windowFields = ['schedule', 'durationMinutes', 'timezone'];
 
 /** A spec with one value at the end of a way; what a list or a mount needs else is there. */
 function at(way: Way, value: unknown): unknown {
@@ -13,9 +14,11 @@ function at(way: Way, value: unknown): unknown {
   if (name === undefined) return value;
   const inner = at(rest, value);
   if (typeof name === 'number') return [inner];
-  const beside =
-    way.length === 1 && typeof name === 'string' && mountFields.includes(name)
-      ? { source: '/a', target: '/b' }
+  const last = way.length === 1 && typeof name === 'string' ? name : '';
+  const beside = mountFields.includes(last)
+    ? { source: '/a', target: '/b' }
+    : windowFields.includes(last)
+      ? { schedule: '0 2 * * *', durationMinutes: 60 }
       : {};
   return { ...beside, [name]: inner };
 }
@@ -107,6 +110,28 @@ const fields: readonly Field[] = [
   { way: ['rollout', 'when'], good: ['idle', 'nextStart', 'now'], bad: ['', 'never', 'Idle', 1, null] },
   { way: ['rollout', 'idleAfterMinutes'], ...minutes },
   { way: ['rollout', 'maxDelayMinutes'], ...minutes },
+  {
+    way: ['rollout', 'maxUnavailable'],
+    good: [1, 10_000, '0%', '10%', '100%'],
+    bad: [0, 10_001, -1, 1.5, '10', '101%', '-1%', '1.5%', true, null, []],
+  },
+  { way: ['rollout', 'pauseOnFailures'], good: [1, 1_000], bad: [0, 1_001, 1.5, '3', true, null] },
+  {
+    way: ['rollout', 'window'],
+    good: [{ schedule: '0 2 * * *', durationMinutes: 60 }],
+    bad: [...notMaps, {}],
+  },
+  {
+    way: ['rollout', 'window', 'schedule'],
+    good: ['0 2 * * 1-5'],
+    bad: ['', 'x'.repeat(101), ...notTexts],
+  },
+  {
+    way: ['rollout', 'window', 'durationMinutes'],
+    good: [1, 10_080],
+    bad: [0, 10_081, '60', true, null],
+  },
+  { way: ['rollout', 'window', 'timezone'], good: ['UTC', 'Europe/Berlin'], bad: ['', ...notTexts] },
   { way: ['startTimeoutSeconds'], good: [1, 3600], bad: [0, 3601, 1.5, '15', null] },
   { way: ['suspend'], good: [true, false], bad: ['no', 0, null] },
 ];

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { temporaryDirectory } from './fixtures.ts';
+import { Repository, sourceOf, told, without } from './repository.ts';
+
+/** A new key of ssh, and how git signs with it. */
+function sshKey(): { readonly line: string; readonly sign: readonly string[] } {
+  const file = path.join(temporaryDirectory(), 'key');
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', file]);
+  return {
+    line: `a@example.org namespaces="git" ${readFileSync(`${file}.pub`, 'utf8')}`,
+    sign: ['-c', 'gpg.format=ssh', '-c', `user.signingKey=${file}`, '-c', 'commit.gpgsign=true'],
+  };
+}
+
+function fileOf(text: string): string {
+  const file = path.join(temporaryDirectory(), 'signers');
+  writeFileSync(file, text);
+  return file;
+}
+
+const noSsh = await without('ssh-keygen', '-V');
+const noGpg = await without('gpg', '--version');
+
+describe('commits signed by ssh', { skip: noSsh }, () => {
+  test('are taken only from those whom the file names; others leave the last good one', async () => {
+    const [known, stranger] = [sshKey(), sshKey()];
+    const repository = new Repository();
+    const first = repository.commit({ 'a.yaml': '1' }, ...known.sign);
+    const verifyFile = fileOf(known.line);
+    const directory = path.join(temporaryDirectory(), 'git');
+    const source = sourceOf(repository.url, { verifyFile, directory });
+    assert.deepEqual(await told(source), { 'a.yaml': '1' });
+
+    for (const sign of [stranger.sign, []]) {
+      const bad = repository.commit({ 'a.yaml': 'bad' }, ...sign);
+      for (const one of [source, sourceOf(repository.url, { verifyFile, directory })]) {
+        const { [repository.url]: trouble, ...files } = await told(one);
+        assert.deepEqual(files, { 'a.yaml': '1' });
+        assert.equal(
+          trouble,
+          `unreadable: the commit ${bad.slice(0, 12)} is not signed by one of those in ${verifyFile}`,
+        );
+        assert.equal(one.revision, first);
+      }
+    }
+    repository.commit({ 'a.yaml': '2' }, ...known.sign);
+    assert.deepEqual(await told(source), { 'a.yaml': '2' });
+    assert.deepEqual(readdirSync(directory).sort(), [repository.head, 'good.json'].sort());
+  });
+
+  test('of somebody whom the file names later are taken then', async () => {
+    const key = sshKey();
+    const repository = new Repository();
+    repository.commit({ 'a.yaml': '1' }, ...key.sign);
+    const verifyFile = fileOf('');
+    const source = sourceOf(repository.url, { verifyFile });
+    assert.match((await told(source)).unavailable ?? '', /is not signed by one of those/);
+    writeFileSync(verifyFile, key.line);
+    utimesSync(verifyFile, new Date(), new Date(Date.now() + 5_000));
+    assert.deepEqual(await told(source), { 'a.yaml': '1' });
+  });
+
+  test('of somebody whom the file names no more are not taken up by a start', async () => {
+    const key = sshKey();
+    const repository = new Repository();
+    repository.commit({ 'a.yaml': '1' }, ...key.sign);
+    const directory = path.join(temporaryDirectory(), 'git');
+    const verifyFile = fileOf(key.line);
+    await sourceOf(repository.url, { verifyFile, directory }).read();
+    writeFileSync(verifyFile, sshKey().line);
+    const files = await told(sourceOf(repository.url, { verifyFile, directory }));
+    assert.match(files.unavailable ?? '', /is not signed by one of those/);
+  });
+
+  test('for another purpose than Git are not taken', async () => {
+    const key = sshKey();
+    const repository = new Repository();
+    repository.commit({ 'a.yaml': '1' }, ...key.sign);
+    const verifyFile = fileOf(key.line.replace('namespaces="git"', 'namespaces="file"'));
+    assert.match((await told(sourceOf(repository.url, { verifyFile }))).unavailable ?? '', /is not signed/);
+  });
+
+  test('and a file of signers that is gone take nothing', async () => {
+    const repository = new Repository();
+    repository.commit({ 'a.yaml': '1' }, ...sshKey().sign);
+    const source = sourceOf(repository.url, { verifyFile: '/nonexistent/signers' });
+    assert.match((await told(source)).unavailable ?? '', /the signers .* can't be read \(ENOENT\)/);
+  });
+});
+
+/** A new key of OpenPGP in a ring of its own. */
+function openPgpKey(): { readonly armour: string; readonly sign: readonly string[] } {
+  const home = temporaryDirectory();
+  mkdirSync(home, { recursive: true, mode: 0o700 });
+  const gpg = path.join(home, 'gpg.sh');
+  writeFileSync(gpg, `#!/bin/sh\nexec gpg --homedir '${home}' --batch --quiet "$@"\n`, { mode: 0o755 });
+  const run = (...args: readonly string[]) =>
+    execFileSync(gpg, [...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  run('--passphrase', '', '--quick-generate-key', 'A <a@example.org>', 'ed25519', 'sign', 'never');
+  return {
+    armour: run('--armor', '--export', 'a@example.org'),
+    sign: ['-c', `gpg.program=${gpg}`, '-c', 'user.signingKey=a@example.org', '-c', 'commit.gpgsign=true'],
+  };
+}
+
+describe('commits signed by OpenPGP', { skip: noGpg }, () => {
+  test('are taken only from those whose keys are in the file', async () => {
+    const [known, stranger] = [openPgpKey(), openPgpKey()];
+    const repository = new Repository();
+    const first = repository.commit({ 'a.yaml': '1' }, ...known.sign);
+    const verifyFile = fileOf(known.armour);
+    const source = sourceOf(repository.url, { verifyFile });
+    assert.deepEqual(await told(source), { 'a.yaml': '1' });
+    repository.commit({ 'a.yaml': '2' }, ...stranger.sign);
+    assert.match((await told(source))[repository.url] ?? '', /is not signed by one of those/);
+    assert.equal(source.revision, first);
+  });
+
+  test('are not taken where signers of ssh are named, nor the other way round', { skip: noSsh }, async () => {
+    const [pgp, ssh] = [openPgpKey(), sshKey()];
+    const repository = new Repository();
+    repository.commit({ 'a.yaml': '1' }, ...pgp.sign);
+    const other = sourceOf(repository.url, { verifyFile: fileOf(ssh.line) });
+    assert.match((await told(other)).unavailable ?? '', /is not signed/);
+    repository.commit({ 'a.yaml': '2' }, ...ssh.sign);
+    const back = sourceOf(repository.url, { verifyFile: fileOf(pgp.armour) });
+    assert.match((await told(back)).unavailable ?? '', /is not signed/);
+  });
+
+  test('with a file of keys that is none take nothing', async () => {
+    const repository = new Repository();
+    repository.commit({ 'a.yaml': '1' });
+    const verifyFile = fileOf('-----BEGIN PGP PUBLIC KEY BLOCK-----\nno\n');
+    assert.match(
+      (await told(sourceOf(repository.url, { verifyFile }))).unavailable ?? '',
+      /can't be imported/,
+    );
+  });
+});
