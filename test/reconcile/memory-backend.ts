@@ -16,7 +16,16 @@ import type {
   Workload,
 } from '../../src/terminal/terminal.ts';
 
-export type Operation = 'list' | 'inspect' | 'prepare' | 'create' | 'start' | 'update' | 'stop' | 'remove';
+export type Operation =
+  | 'list'
+  | 'inspect'
+  | 'prepare'
+  | 'create'
+  | 'start'
+  | 'update'
+  | 'stop'
+  | 'remove'
+  | 'reset';
 
 /** What goes wrong around an operation: `before` it has had any effect, or `after` it has had it. */
 export interface Fault {
@@ -34,7 +43,7 @@ export class MemoryBackend implements Backend {
   readonly platform = {};
   readonly unenforced = [];
   readonly calls: Call[] = [];
-  /** Homes that exist; only `remove` with files takes one away. */
+  /** Homes that exist; only `remove` with files, and `reset`, take one away. */
   readonly homes = new Set<TerminalName>();
   /** While false, nothing answers. */
   up = true;
@@ -57,6 +66,11 @@ export class MemoryBackend implements Backend {
   inject(operation: Operation, fault: Fault, times = 1): void {
     const waiting = this.#faults.get(operation) ?? [];
     this.#faults.set(operation, [...waiting, ...Array<Fault>(times).fill(fault)]);
+  }
+
+  /** Takes back the faults that were injected and not met yet. */
+  mend(operation: Operation): void {
+    this.#faults.delete(operation);
   }
 
   /** How often an operation was called. */
@@ -146,6 +160,13 @@ export class MemoryBackend implements Backend {
     return this.#run('remove', key, () => {
       this.#put(key, undefined);
       if (files) this.homes.delete(terminalName(key));
+    });
+  }
+
+  reset({ key }: Desired, _keep: readonly string[]): Promise<void> {
+    return this.#run('reset', key, () => {
+      this.#put(key, undefined);
+      this.homes.delete(terminalName(key));
     });
   }
 

@@ -1,0 +1,257 @@
+/**
+ * The whole loop against a backend that fails, dawdles, succeeds by half and loses events, with crashes in between: whatever
+ * happens, once that ends every terminal is as declared, and on the way nobody lost a file, a key or a terminal in use.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { StartFailedError, TerminalsError } from '../../src/errors.ts';
+import { ActivityStore } from '../../src/reconcile/activity-store.ts';
+import { GoodStore } from '../../src/reconcile/good-store.ts';
+import { type Reached, Reconciler } from '../../src/reconcile/reconciler.ts';
+import { Templates } from '../../src/reconcile/templates.ts';
+import { terminalName } from '../../src/terminal/names.ts';
+import type { TerminalKey } from '../../src/terminal/terminal.ts';
+import { steady } from '../terminal/fixtures.ts';
+import { capturedLog, keyOf, MemoryPolicies, policyOf, temporaryFolder, turns } from './harness.ts';
+import { MemoryBackend, type Operation } from './memory-backend.ts';
+
+/** Sequences a run; the seed is printed with a failure, and one that ever failed is kept below. */
+const runs = Number(process.env.TERMINALS_TEST_SEQUENCES ?? 2_000);
+const seedsThatFailed: readonly number[] = [];
+
+const users = ['alice', 'bob', 'carol'];
+const mutating: readonly Operation[] = ['prepare', 'create', 'start', 'update', 'stop', 'remove'];
+
+/** What the test itself knows: which terminals are in use, and which homes and keys there must be. */
+interface Model {
+  image: number;
+  when: 'idle' | 'now';
+}
+
+class World {
+  readonly backend = new MemoryBackend();
+  readonly policies = new MemoryPolicies(policyOf());
+  readonly inUse = new Map<string, Reached>();
+  readonly violations: string[] = [];
+  readonly homes = new Set<string>();
+  reconciler: Reconciler | null = null;
+  #dataDir = '';
+  #removed = 0;
+
+  async begin(): Promise<void> {
+    this.#dataDir = await temporaryFolder();
+    this.policies.edit(declared({ image: 0, when: 'idle' }));
+    await this.restart();
+  }
+
+  /** As after a kill: nothing of the one before is waited for, and its work under way has no say any more. */
+  async restart(): Promise<void> {
+    const before = this.reconciler;
+    this.inUse.clear();
+    if (before !== null) await before.close();
+    const { log } = await capturedLog();
+    this.reconciler = new Reconciler({
+      backend: this.backend,
+      policies: this.policies,
+      templates: new Templates({}),
+      activity: new ActivityStore(this.#dataDir, log),
+      good: new GoodStore(this.#dataDir, log),
+      log,
+      resyncMs: 1_000_000,
+    });
+    await this.reconciler.start();
+  }
+
+  /** Looks at what was done since the last look: nobody in use is touched where the policy waits for quiet. */
+  watch(when: Model['when']): void {
+    const done = this.backend.calls.slice(this.#removed);
+    this.#removed = this.backend.calls.length;
+    for (const { operation, name } of done) {
+      const used = name !== null && this.inUse.has(name);
+      if (used && when === 'idle' && (operation === 'stop' || operation === 'remove')) {
+        this.violations.push(`${operation} of ${name}, which is in use`);
+      }
+    }
+    for (const home of this.homes)
+      if (![...this.backend.homes].some((kept) => kept === home))
+        this.violations.push(`the home ${home} is gone`);
+    for (const home of this.backend.homes) this.homes.add(home);
+  }
+}
+
+function declared({ image, when }: Model) {
+  return policyOf({
+    image: `open-terminal:${image}`,
+    idleTimeoutMinutes: 0,
+    rollout: { ...steady, when, idleAfterMinutes: 0, pauseOnFailures: 1_000 },
+  });
+}
+
+type Step = fc.AsyncCommand<Model, World>;
+
+/** A step is what it is called, and what it does; all of them can always be done. */
+function step(name: string, act: (model: Model, world: World) => Promise<void>): Step {
+  return {
+    check: () => true,
+    async run(model, world) {
+      const { when } = model;
+      await act(model, world);
+      world.watch(when);
+      assert.deepEqual(world.violations, []);
+    },
+    toString: () => name,
+  };
+}
+
+const gone = () => AbortSignal.timeout(2_000);
+/** What a request may be answered with while things fail. */
+const told = (error: unknown) => assert.ok(error instanceof TerminalsError, String(error));
+
+const anyUser = fc.constantFrom(...users);
+const steps: readonly fc.Arbitrary<Step>[] = [
+  anyUser.map((user) =>
+    step(`request of ${user}`, async (_model, { reconciler }) => {
+      const reaching = Promise.resolve(reconciler?.reach(keyOf(user), gone()));
+      reaching.catch(told);
+      await turns(2);
+    }),
+  ),
+  anyUser.map((user) =>
+    step(`${user} begins a command`, async (_model, world) => {
+      const reached = world.reconciler?.running(keyOf(user));
+      const name = terminalName(keyOf(user));
+      if (!reached || world.inUse.has(name)) return;
+      reached.use.begin();
+      world.inUse.set(name, reached);
+    }),
+  ),
+  anyUser.map((user) =>
+    step(`${user}'s command ends`, async (_model, world) => {
+      const name = terminalName(keyOf(user));
+      world.inUse.get(name)?.use.end();
+      world.inUse.delete(name);
+    }),
+  ),
+  fc.constantFrom('idle' as const, 'now' as const).map((when) =>
+    step(`a new image, ${when}`, async (model, world) => {
+      // What came before this is judged by the rule before it.
+      world.watch(model.when);
+      model.image += 1;
+      model.when = when;
+      world.policies.edit(declared(model));
+      await turns(1);
+    }),
+  ),
+  fc
+    .tuple(fc.constantFrom(...mutating), fc.boolean(), fc.integer({ min: 1, max: 3 }))
+    .map(([operation, after, times]) =>
+      step(
+        `${operation} fails ${after ? 'after' : 'before'} its effect, ${times} times`,
+        async (_model, { backend }) => {
+          const fail = () => {
+            throw new StartFailedError('A fault.', 'It goes away.');
+          };
+          backend.inject(operation, after ? { after: fail } : { before: fail }, times);
+        },
+      ),
+    ),
+  fc
+    .constantFrom(...mutating)
+    .map((operation) =>
+      step(`${operation} is slow`, async (_model, { backend }) =>
+        backend.inject(operation, { before: () => turns(8) }),
+      ),
+    ),
+  anyUser.map((user) =>
+    step(`${user}'s container is removed by hand`, async (_model, world) => {
+      endUse(world, keyOf(user));
+      world.backend.outside(keyOf(user), undefined);
+    }),
+  ),
+  anyUser.map((user) =>
+    step(`${user}'s container is killed`, async (_model, world) => {
+      const actual = world.backend.actual(keyOf(user));
+      if (actual === undefined) return;
+      endUse(world, keyOf(user));
+      const { key, name, revision, fingerprint, limits, idleTimeoutMs } = actual;
+      world.backend.outside(key, { phase: 'Idle', key, name, revision, fingerprint, limits, idleTimeoutMs });
+    }),
+  ),
+  fc.boolean().map((deaf) =>
+    step(deaf ? 'events are lost' : 'events come again', async (_model, { backend }) => {
+      backend.deaf = deaf;
+    }),
+  ),
+  fc.boolean().map((up) =>
+    step(up ? 'the engine is back' : 'the engine is gone', async (_model, { backend }) => {
+      if (up) backend.comesBack();
+      else backend.up = false;
+    }),
+  ),
+  fc.constant(step('a crash and a restart', (_model, world) => world.restart())),
+  fc.integer({ min: 1, max: 10 }).map((count) => step(`${count} turns`, () => turns(count))),
+];
+
+/** A user's command ends with its container. */
+function endUse(world: World, key: TerminalKey): void {
+  const name = terminalName(key);
+  world.inUse.get(name)?.use.end();
+  world.inUse.delete(name);
+}
+
+/** The faults stop, everybody asks once more: then everything is as declared. */
+async function settles(model: Model, world: World): Promise<void> {
+  const { backend, reconciler } = world;
+  for (const operation of mutating) backend.mend(operation);
+  backend.deaf = false;
+  for (const user of users) endUse(world, keyOf(user));
+  for (const user of users) {
+    backend.comesBack();
+    await Promise.resolve(reconciler?.reach(keyOf(user), gone())).catch(told);
+  }
+  const wanted = `open-terminal:${model.image}`;
+  const asDeclared = () =>
+    users.every((user) => {
+      const actual = backend.actual(keyOf(user));
+      return actual?.phase === 'Running' && actual.fingerprint?.image === wanted;
+    });
+  for (let round = 0; round < 40 && !asDeclared(); round += 1) {
+    backend.comesBack();
+    await turns(20);
+    for (const user of users) await Promise.resolve(reconciler?.reach(keyOf(user), gone())).catch(told);
+  }
+  assert.ok(
+    asDeclared(),
+    `not as declared: ${JSON.stringify(users.map((user) => backend.actual(keyOf(user))))}`,
+  );
+  const calls = backend.changes.length;
+  backend.comesBack();
+  await turns(20);
+  assert.equal(backend.changes.length, calls, 'looked at once more, nothing is left to do');
+  for (const user of users) assert.equal(backend.actual(keyOf(user))?.name, terminalName(keyOf(user)));
+}
+
+const sequences = fc.commands(steps as fc.Arbitrary<Step>[], { maxCommands: 40, size: 'max' });
+
+const property = fc.asyncProperty(sequences, async (commands) => {
+  const world = new World();
+  const model: Model = { image: 0, when: 'idle' };
+  await world.begin();
+  try {
+    await fc.asyncModelRun(() => ({ model, real: world }), commands);
+    await settles(model, world);
+  } finally {
+    await world.reconciler?.close();
+  }
+});
+
+test(`${runs} sequences of faults all end as declared`, { timeout: 300_000 }, () =>
+  fc.assert(property, { numRuns: runs }),
+);
+
+for (const seed of seedsThatFailed) {
+  test(`the sequences of seed ${seed}, which failed once`, { timeout: 300_000 }, () =>
+    fc.assert(property, { seed, numRuns: 200 }),
+  );
+}
