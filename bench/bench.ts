@@ -19,12 +19,14 @@ import { inMemory } from './rows/in-memory.ts';
 import { recovery } from './rows/recovery.ts';
 import { restart } from './rows/restart.ts';
 import { start } from './rows/start.ts';
+import { tokens } from './rows/tokens.ts';
 import { websocket } from './rows/websocket.ts';
 
-/** `start` comes first, before anything of the field runs; `restart` last, since it leaves 200 containers behind. */
+/** `start` and `tokens` come first, before anything of the field runs; `restart` last, since it leaves 200 containers behind. */
 const groups: readonly RowGroup[] = [
   inMemory,
   start,
+  tokens,
   http,
   bulk,
   websocket,

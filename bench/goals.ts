@@ -61,6 +61,18 @@ export const goals: readonly Goal[] = [
     },
     meets: (value) => value === 0,
   },
+  {
+    what: 'p50 added by a cached OIDC token, over the shared key',
+    goal: '< 50 µs',
+    unit: 'µs',
+    values: (found) =>
+      paired(
+        found.of('token.p50', 'terminals'),
+        found.of('token.p50', 'shared key'),
+        (a, b) => (a - b) * 1000,
+      ),
+    meets: (value) => value < 50,
+  },
   bound('list of 10,000 terminals, one page', 'list.ms', '<', 20, 'ms'),
   bound('calls to the engine while listing', 'list.calls', '<', 1, ''),
   bound('restart with 200 running terminals → all answer', 'restart.ms', '<', 1000, 'ms'),

@@ -1,6 +1,13 @@
 /** What a run finds out: one quantity, measured for each contender in each round. @module */
 
-export type Contender = 'direct' | 'nginx' | 'reply-from' | 'terminals' | 'docker run' | 'limit';
+export type Contender =
+  | 'direct'
+  | 'nginx'
+  | 'reply-from'
+  | 'terminals'
+  | 'docker run'
+  | 'shared key'
+  | 'limit';
 
 export interface Measurement {
   /** `row.quantity`, e.g. `get-64.rate`: the goals refer to it. */

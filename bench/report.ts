@@ -3,7 +3,14 @@ import type { Verdict } from './goals.ts';
 import type { Contender, Measurement } from './measurement.ts';
 import { paired, type Summary, summary } from './statistics.ts';
 
-const contenders: readonly Contender[] = ['direct', 'nginx', 'reply-from', 'docker run', 'terminals'];
+const contenders: readonly Contender[] = [
+  'direct',
+  'nginx',
+  'reply-from',
+  'docker run',
+  'shared key',
+  'terminals',
+];
 
 /** What a run found, with its circumstances in a line. */
 export interface Run {
@@ -18,7 +25,7 @@ export function markdown({ circumstances, measurements, verdicts, failures }: Ru
   parts.push(table(['load', 'unit', ...contenders], measurements.map(figuresRow)));
   const compared = measurements.flatMap(ratioRow);
   if (compared.length > 0) {
-    const heads = ['Terminals over …', 'better', 'direct', 'nginx', 'reply-from', 'docker run'];
+    const heads = ['Terminals over …', 'better', 'direct', 'nginx', 'reply-from', 'docker run', 'shared key'];
     parts.push(table(heads, compared));
   }
   const judged = verdicts.filter(({ met }) => met !== null);

@@ -15,6 +15,8 @@ export interface TerminalsOptions {
   readonly port: number;
   /** Arguments of Node itself, e.g. for a profile. */
   readonly nodeArgs?: readonly string[];
+  /** Configuration beside what every contender has. */
+  readonly variables?: Readonly<Record<string, string>>;
 }
 
 export interface TerminalsProgram {
@@ -53,7 +55,7 @@ export async function startTerminals(options: TerminalsOptions): Promise<Termina
   const epoch = Date.now();
   const child = start(process.execPath, [...nodeArgs, launcher, 'serve'], {
     cwd: folder,
-    env: environment(folder, port),
+    env: { ...environment(folder, port), ...options.variables },
     stdio: ['ignore', log.fd, log.fd],
   });
   await log.close();
