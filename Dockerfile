@@ -13,9 +13,9 @@ RUN ./node_modules/.bin/tsc --project tsconfig.build.json \
  && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \) -delete
 
 FROM node:26-bookworm-slim
-# tini reaps what an ended child leaves behind, which Node.js as process 1 does not.
+# tini reaps what an ended child leaves behind, which Node.js as process 1 does not; git and ssh take policies from a repository.
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends tini \
+ && apt-get install --yes --no-install-recommends tini git openssh-client ca-certificates \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
  && install --directory --owner=1000 --group=1000 /data /policies
 WORKDIR /app
