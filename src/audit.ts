@@ -10,6 +10,7 @@ import type { Policy, PolicySet } from './policy/policy.ts';
 import { sameSpec } from './policy/policy-set.ts';
 import type { Route } from './proxy/route.ts';
 import type { Act } from './reconcile/actions.ts';
+import type { Drift } from './reconcile/drift.ts';
 import type { PolicyId, TerminalKey, TerminalName } from './terminal/terminal.ts';
 
 /** A terminal that something was done to. */
@@ -61,6 +62,11 @@ export class Audit {
   /** A terminal was made, started, changed, replaced, stopped or deleted. */
   acted(act: Act, { key, name }: AuditedTerminal, reason: string): void {
     this.#log?.info({ event: act, terminal: name, ...terminalFields(key), reason });
+  }
+
+  /** Somebody changed a terminal by hand. */
+  drifted({ key, name }: AuditedTerminal, { kind, changes }: Drift): void {
+    this.#log?.info({ event: 'drift', terminal: name, ...terminalFields(key), kind, changes });
   }
 
   /** The policies in force changed. */

@@ -18,17 +18,29 @@ const commands: Commands = {
     summary: 'run the controller and the proxy',
     load: async () => (await import('./command/serve.ts')).serve,
   },
+  operator: {
+    summary: 'run the operator of Terminal resources (Kubernetes)',
+    load: async () => (await import('./command/operator.ts')).operator,
+  },
   validate: {
     summary: 'check policy files and say every problem with its place',
     load: async () => (await import('./command/validate.ts')).validate,
   },
   plan: {
-    summary: 'say what would change, per terminal, with reasons',
+    summary: 'say what would change, per policy and per terminal, with reasons',
     load: async () => (await import('./command/plan.ts')).plan,
   },
   policies: {
     summary: 'list the policies',
     load: async () => (await import('./command/policies.ts')).policies,
+  },
+  reconcile: {
+    summary: 'have a running server read its policies and look at every terminal at once',
+    load: async () => (await import('./command/reconcile.ts')).reconcile,
+  },
+  retry: {
+    summary: "begin the rollout of a policy's newest revision anew",
+    load: async () => (await import('./command/retry.ts')).retry,
   },
   explain: {
     summary: 'say which policy somebody gets, step by step',
@@ -68,10 +80,12 @@ export async function main(argv: readonly string[], io: Io, registry: Commands =
   }
   const entry = Object.hasOwn(registry, name) ? registry[name] : undefined;
   if (entry === undefined) return report(new UsageError(unknownCommand(name, Object.keys(registry))), '', io);
+  let command: Command | undefined;
   try {
-    return await runCommand(await entry.load(), rest, io);
+    command = await entry.load();
+    return await runCommand(command, rest, io);
   } catch (error) {
-    return report(error, name, io);
+    return report(error, name, io, command?.usageExitCode);
   }
 }
 
@@ -99,10 +113,10 @@ function parse(command: Command, args: readonly string[]) {
   }
 }
 
-function report(error: unknown, name: string, io: Io): number {
+function report(error: unknown, name: string, io: Io, usageExitCode = 2): number {
   if (error instanceof UsageError) {
     io.err(`terminals: ${error.message}\nSee "terminals ${name === '' ? '' : `${name} `}--help".\n`);
-    return 2;
+    return usageExitCode;
   }
   if (error instanceof TerminalsError) io.err(`terminals: ${error.message} ${error.hint}\n`);
   else io.err(`terminals: ${error instanceof Error ? error.message : error}\n`);

@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import { AdminAccess } from './admin/access.ts';
 import { adminApi } from './admin/api.ts';
 import { healthRoutes } from './admin/health.ts';
+import { Metrics, metricsRoute } from './admin/metrics.ts';
 import { Audit, auditDestination } from './audit.ts';
 import type { Backend } from './backend/backend.ts';
 import type { Config } from './config.ts';
@@ -32,7 +33,9 @@ import { Upstreams } from './proxy/upstreams.ts';
 import type { WebSocketProxy } from './proxy/websocket/websocket-proxy.ts';
 import { ActivityStore } from './reconcile/activity-store.ts';
 import { GoodStore } from './reconcile/good-store.ts';
+import { PolicyStatuses } from './reconcile/policy-status.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
+import { ResetStore } from './reconcile/reset-store.ts';
 import { Templates } from './reconcile/templates.ts';
 
 export interface ProgramOptions {
@@ -43,6 +46,8 @@ export interface ProgramOptions {
   readonly version: string;
 }
 
+/** How often it is looked whether policies are still as well as they were. */
+const statusMs = 5_000;
 /** Requests under way at a shutdown get this long; Docker and Kubernetes kill after 10 and 30 s. */
 const drainMs = 8_000;
 
@@ -96,6 +101,7 @@ export class Program {
   readonly #upstreams = new Upstreams();
   readonly #sockets: WebSocketProxy;
   readonly #app: FastifyInstance;
+  readonly #statuses: PolicyStatuses;
   readonly #stopping = new AbortController();
 
   constructor(options: ProgramOptions) {
@@ -106,6 +112,7 @@ export class Program {
     const keys = configuredKeys(config.auth, identifying);
     const authenticator = configuredAuthenticator(config.auth, keys, identifying);
     const audit = new Audit(auditDestination(config));
+    const metrics = new Metrics();
     const templates = new Templates(backend.platform);
     const source = policySource(config, options.cwd, log);
     const rules = policyRules(config);
@@ -117,19 +124,48 @@ export class Program {
       templates,
       activity,
       good: new GoodStore(config.dataDir, log),
+      resets: new ResetStore(config.dataDir, log),
       log,
-      acted: (act, terminal, reason) => audit.acted(act, terminal, reason),
+      acted: (act, terminal, reason) => {
+        audit.acted(act, terminal, reason);
+        metrics.acted(act);
+      },
+      started: (_terminal, error, ms) => metrics.started(error, ms),
+      drifted: (terminal, drift) => {
+        audit.drifted(terminal, drift);
+        metrics.drifted(drift);
+      },
+    });
+    const statuses = new PolicyStatuses({
+      policies,
+      entries: () => reconciler.entries,
+      stateOf: (policy) => reconciler.rollouts.stateOf(policy),
+      templates,
+      changed: (policy, { type, reason, message }) =>
+        log[type === 'Stalled' ? 'warn' : 'info'](
+          { policy, condition: type, reason, message },
+          'policy status',
+        ),
     });
     policies.onChange((next, previous) => audit.policiesChanged(next, previous));
     const router = new Router({ authenticator, policies, unknownGroups: config.unknownGroups });
     const sessions = new Sessions();
 
     this.policies = policies;
+    this.#statuses = statuses;
     this.reconciler = reconciler;
     this.#discovery = new Discovery({ backend, policies, templates, log });
     this.#sockets = terminalSockets({ authenticator, router, reconciler, sessions, audit, log });
     this.#app = createServer({
-      gateway: new Gateway({ router, reconciler, upstreams: this.#upstreams, sessions, audit, log }),
+      gateway: new Gateway({
+        router,
+        reconciler,
+        upstreams: this.#upstreams,
+        sessions,
+        audit,
+        log,
+        answered: (status, ms) => metrics.request(status, ms),
+      }),
       discovery: this.#discovery,
       authenticator,
       policies,
@@ -141,9 +177,18 @@ export class Program {
           unenforced: backend.unenforced,
           notReady: () => this.#notReady(),
         });
+        const access = adminAccess(config, keys, authenticator);
+        const { version } = options;
+        const { kind } = backend;
+        const sources = { version, backend: kind, reconciler, policies, statuses, sockets: this.#sockets };
+        metricsRoute(app, { access, metrics, audit, sources });
         adminApi(app, {
-          access: adminAccess(config, keys, authenticator),
+          access,
           policies,
+          reload: () => policies.reload(),
+          rules,
+          templates,
+          statuses,
           writer: new PolicyWriter({
             // Only files of a directory are edited here; what comes from Git or a ConfigMap is changed there.
             directory: source instanceof DirectorySource ? config.policiesDir : null,
@@ -173,6 +218,7 @@ export class Program {
     this.reconciler.onGone(({ address }) => this.#upstreams.release(address));
     await this.policies.start(this.#stopping.signal);
     await this.reconciler.start();
+    this.#watchStatuses();
     await this.#app.ready();
     this.#app.server.on('upgrade', (request, socket, head) =>
       this.#sockets.handleUpgrade(request, socket, head),
@@ -195,6 +241,14 @@ export class Program {
     await this.reconciler.close();
     await this.#upstreams.close();
     await this.#options.backend.close();
+  }
+
+  /** So that a condition says since when it holds, also where nobody asks. */
+  #watchStatuses(): void {
+    this.#statuses.all();
+    this.policies.onChange(() => void this.#statuses.all());
+    const timer = setInterval(() => void this.#statuses.all(), statusMs).unref();
+    this.#stopping.signal.addEventListener('abort', () => clearInterval(timer), { once: true });
   }
 
   #notReady(): readonly string[] {

@@ -24,5 +24,6 @@ process.exitCode = await main(process.argv.slice(2), {
   cwd: process.cwd(),
   // On a terminal Node.js itself weighs NO_COLOR, FORCE_COLOR and TERM.
   colour: stdout.isTTY ? stdout.hasColors() : forcedColour,
+  live: stdout.isTTY === true,
   signal: stopping.signal,
 });

@@ -9,16 +9,21 @@ import type { Audit } from '../audit.ts';
 import type { Backend } from '../backend/backend.ts';
 import { BadRequestError, ForbiddenError, UnauthenticatedError } from '../errors.ts';
 import type { PolicySet } from '../policy/policy.ts';
+import type { PolicyRules } from '../policy/policy-set.ts';
 import type { PolicyWriter } from '../policy/policy-writer.ts';
 import type { UnknownGroups } from '../policy/selection.ts';
 import { header } from '../proxy/credentials.ts';
 import { problemOf, sendProblem } from '../proxy/problem.ts';
 import { pathOnly } from '../proxy/target.ts';
+import type { PolicyStatuses } from '../reconcile/policy-status.ts';
 import type { Reconciler } from '../reconcile/reconciler.ts';
+import type { Templates } from '../reconcile/templates.ts';
 import type { Admin, AdminAccess } from './access.ts';
 import { openApiDocument, openApiRoute } from './openapi.ts';
 import { orderRoutes } from './orders.ts';
+import { planRoutes } from './plan.ts';
 import { policyRoutes } from './policies.ts';
+import { reconcileRoutes } from './reconcile.ts';
 import type { AdminRoute, Schema } from './route.ts';
 import { statusRoutes } from './status.ts';
 import { terminalRoutes } from './terminals.ts';
@@ -27,7 +32,12 @@ export interface AdminApiOptions {
   readonly access: AdminAccess;
   readonly policies: { readonly current: PolicySet };
   readonly writer: PolicyWriter;
-  readonly reconciler: Pick<Reconciler, 'entries' | 'order' | 'synced'>;
+  /** Reads the policies anew; resolves when they are in force. */
+  readonly reload: () => Promise<void>;
+  readonly rules: PolicyRules;
+  readonly templates: Pick<Templates, 'of'>;
+  readonly statuses: Pick<PolicyStatuses, 'all' | 'of'>;
+  readonly reconciler: Pick<Reconciler, 'entries' | 'order' | 'synced' | 'resync' | 'rollouts' | 'queued'>;
   readonly backend: Pick<Backend, 'kind' | 'unenforced'>;
   readonly unknownGroups: UnknownGroups;
   readonly version: string;
@@ -47,6 +57,8 @@ export function adminRoutes(options: AdminApiOptions): readonly AdminRoute[] {
     ...statusRoutes(options),
     ...terminalRoutes(options),
     ...orderRoutes(options),
+    ...planRoutes(options),
+    ...reconcileRoutes(options),
   ];
   const document = openApiRoute(() => openApiDocument([...routes, document], options.version));
   return [...routes, document];
@@ -91,7 +103,7 @@ function register(
   api.route({
     method: route.method,
     url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
-    bodyLimit,
+    bodyLimit: route.bodyLimit ?? bodyLimit,
     schema: {
       ...(route.query ? { querystring: requestSchema(route.query) } : {}),
       ...(route.body ? { body: route.body } : {}),

@@ -4,8 +4,10 @@
  */
 import { STATUS_CODES } from 'node:http';
 import { policySchema } from '../policy/schema.ts';
+import { planAnswer } from './plan.ts';
 import { policyAnswer } from './policies.ts';
 import { policyFieldSchemas } from './policy-fields.ts';
+import { policyStatusSchema } from './policy-status.ts';
 import { type AdminRoute, objectOf, refTo, route, type Schema } from './route.ts';
 import { policyProblem } from './status.ts';
 import { terminalAnswer } from './terminals.ts';
@@ -64,7 +66,9 @@ export function openApiDocument(routes: readonly AdminRoute[], version: string):
         Policy: policyAnswer,
         PolicyFields: { type: 'object', additionalProperties: false, properties: policyFieldSchemas },
         PolicySpec: policySchema.$defs.spec,
+        PolicyStatus: policyStatusSchema,
         PolicyProblem: policyProblem,
+        Plan: planAnswer,
         Terminal: terminalAnswer,
         Problem: problem,
       },

@@ -6,9 +6,11 @@ import { BadRequestError, PolicyUnknownError } from '../errors.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Changes } from '../policy/policy-writer.ts';
 import { changesOf } from '../policy/spec-changes.ts';
+import type { PolicyStatus } from '../reconcile/policy-status.ts';
 import type { PolicyId } from '../terminal/terminal.ts';
 import type { AdminApiOptions } from './api.ts';
 import { editsOfFields, fieldsOf, type PolicyFields, policyFieldSchemas } from './policy-fields.ts';
+import { statusAnswer } from './policy-status.ts';
 import { type AdminRoute, listOf, nullable, objectOf, refTo, route, type Schema } from './route.ts';
 
 interface PolicyBody extends PolicyFields {
@@ -49,13 +51,16 @@ export const policyAnswer: Schema = objectOf({
     type: 'string',
     description: 'Of all policies in force; it changes exactly when one of them does.',
   },
+  status: refTo('PolicyStatus'),
 });
 
-type Options = Pick<AdminApiOptions, 'policies' | 'writer'>;
+type Options = Pick<AdminApiOptions, 'policies' | 'writer' | 'statuses'>;
 
 /** `GET` lists and shows, `POST`, `PUT` and `DELETE` edit the files that declare them. */
-export function policyRoutes({ policies, writer }: Options): readonly AdminRoute[] {
-  const answer = (policy: Policy) => answerOf(policy, policies.current.revision);
+export function policyRoutes({ policies, writer, statuses }: Options): readonly AdminRoute[] {
+  const withStatus = (policy: Policy, status: PolicyStatus) =>
+    answerOf(policy, policies.current.revision, status);
+  const answer = (policy: Policy) => withStatus(policy, statuses.of(policy));
   const find = (id = '') => {
     const policy = policies.current.policies.get(id as PolicyId);
     if (policy === undefined) throw new PolicyUnknownError(id);
@@ -70,7 +75,13 @@ export function policyRoutes({ policies, writer }: Options): readonly AdminRoute
       description: 'Empty for callers by whom Open WebUI only finds out what this is.',
       answers: { 200: listOf(refTo('Policy')) },
       recognition: true,
-      handle: ({ admin }) => (admin === null ? [] : [...policies.current.policies.values()].map(answer)),
+      handle: ({ admin }) => {
+        if (admin === null) return [];
+        const all = statuses.all();
+        return [...policies.current.policies.values()].map((policy) =>
+          withStatus(policy, all.get(policy.id) ?? statuses.of(policy)),
+        );
+      },
     }),
     route<unknown, NewPolicyBody>({
       method: 'POST',
@@ -161,10 +172,18 @@ function lifecycleRoutes(find: (id: string | undefined) => Policy): readonly Adm
   ];
 }
 
-function answerOf(policy: Policy, revision: string) {
+function answerOf(policy: Policy, revision: string, status: PolicyStatus) {
   const { id, spec: whole, declaredAt } = policy;
   const declared_at = `${declaredAt.file}:${declaredAt.line}`;
-  return { id, data: fieldsOf(whole), spec: whole, extends: policy.extends ?? null, declared_at, revision };
+  return {
+    id,
+    data: fieldsOf(whole),
+    spec: whole,
+    extends: policy.extends ?? null,
+    declared_at,
+    revision,
+    status: statusAnswer(status),
+  };
 }
 
 /** @throws BadRequestError where both are there */

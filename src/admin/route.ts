@@ -31,6 +31,8 @@ export interface RouteDefinition<Query, Body> {
   /** None of them is required. */
   readonly query?: Readonly<Record<string, Schema>>;
   readonly body?: Schema;
+  /** Bytes; absent: as much as a policy needs. */
+  readonly bodyLimit?: number;
   /** By status: what a success looks like. */
   readonly answers: Readonly<Record<number, Schema>>;
   /** Statuses of its own problems; 401, 403 and 503 come from who asks. */

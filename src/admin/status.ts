@@ -4,6 +4,7 @@
  */
 import type { Problem } from '../policy/policy.ts';
 import { explainSelection } from '../policy/selection.ts';
+import type { ConditionType } from '../reconcile/policy-status.ts';
 import type { AdminApiOptions } from './api.ts';
 import { type AdminRoute, listOf, nullable, objectOf, refTo, route, type Schema } from './route.ts';
 import { phaseOf, phases } from './terminals.ts';
@@ -37,6 +38,10 @@ const statusAnswer: Schema = objectOf({
     count: number,
     writable: { type: 'boolean', description: 'Whether this API may change them.' },
     problems: listOf(refTo('PolicyProblem')),
+    source: nullable('string', { description: 'What their source calls that state, such as a Git commit.' }),
+    ready: { ...number, description: 'How many are ready.' },
+    reconciling: { ...listOf(text), description: 'Those that have terminals on an older revision.' },
+    stalled: { ...listOf(text), description: 'Those that need somebody; GET /policies/{id} says why.' },
   }),
   terminals: objectOf({
     total: number,
@@ -46,7 +51,7 @@ const statusAnswer: Schema = objectOf({
 
 type Options = Pick<
   AdminApiOptions,
-  'policies' | 'writer' | 'reconciler' | 'backend' | 'version' | 'unknownGroups'
+  'policies' | 'writer' | 'reconciler' | 'statuses' | 'backend' | 'version' | 'unknownGroups'
 >;
 
 /** `GET /status` and `GET /selection`. */
@@ -97,9 +102,14 @@ export function statusRoutes(options: Options): readonly AdminRoute[] {
   ];
 }
 
-function statusOf({ policies, writer, reconciler, backend, version }: Options) {
-  const { revision, problems, policies: inForce } = policies.current;
+function statusOf({ policies, writer, reconciler, statuses, backend, version }: Options) {
+  const { revision, problems, policies: inForce, source = null } = policies.current;
   const found = [...reconciler.entries].map(phaseOf);
+  const conditions = [...statuses.all()];
+  const whose = (type: ConditionType) =>
+    conditions
+      .filter(([, status]) => status.conditions.some((each) => each.type === type && each.status === 'True'))
+      .map(([id]) => id);
   const ofPhase = phases.map((phase) => [phase, found.filter((each) => each === phase).length]);
   return {
     version,
@@ -111,12 +121,17 @@ function statusOf({ policies, writer, reconciler, backend, version }: Options) {
       count: inForce.size,
       writable: writer.enabled,
       problems: problems.map(problemAnswer),
+      source,
+      ready: whose('Ready').length,
+      reconciling: whose('Reconciling'),
+      stalled: whose('Stalled'),
     },
     terminals: { total: found.length, phases: Object.fromEntries(ofPhase) },
   };
 }
 
-function problemAnswer({ severity, file, line, column, path, message, hint }: Problem) {
+/** Fields only, so that nothing else of a problem's object is answered. */
+export function problemAnswer({ severity, file, line, column, path, message, hint }: Problem) {
   return { severity, file, line, column, path, message, hint };
 }
 

@@ -2,7 +2,14 @@
  * What runs terminals. The reconciler knows only this interface; `docker/` and `process/` answer it.
  * @module
  */
-import type { Actual, Desired, RunningTerminal, TerminalKey, Workload } from '../terminal/terminal.ts';
+import type {
+  Actual,
+  Desired,
+  RunningTerminal,
+  TerminalKey,
+  TerminalName,
+  Workload,
+} from '../terminal/terminal.ts';
 
 export type BackendKind = 'docker' | 'process' | 'kubernetes-operator';
 
@@ -17,12 +24,36 @@ export interface BackendListener {
 /** Called with a short sentence while something long is under way, e.g. "pulling 45 %". */
 export type Progress = (detail: string) => void;
 
+/** Where the last use of terminals is kept, over restarts and for other processes. */
+export interface ActivityRecord {
+  /** How often `save` is to be called; what of it is written, and when, is its own to decide. */
+  readonly intervalMs: number;
+  /** What was kept. */
+  load(now: number): Promise<SavedActivity>;
+  /**
+   * Takes the last use of all terminals that run; never rejects.
+   * @param last nothing comes after this: whatever is not written yet is
+   */
+  save(terminals: ReadonlyMap<TerminalName, number>, now: number, last?: boolean): Promise<void>;
+}
+
+export interface SavedActivity {
+  /** The last activity known of a terminal, or null when nothing was saved of it. Epoch milliseconds. */
+  lastActivityAt(name: TerminalName): number | null;
+}
+
 export interface Backend {
   readonly kind: BackendKind;
   /** What of this backend's configuration belongs into a workload's revision, e.g. its networks and extra mounts. */
   readonly platform: Readonly<Record<string, string>>;
   /** What a policy may ask and this backend does not enforce, in words for the status ("cpu limit", …). */
   readonly unenforced: readonly string[];
+  /** Where its terminals' last use is kept; absent: with this process. */
+  readonly activity?: ActivityRecord;
+  /** Several processes may use it at the same time. */
+  readonly shared?: true;
+  /** How many terminals may be worked on at once; absent: as many as one machine stands. */
+  readonly concurrency?: number;
 
   /**
    * Everything that is there now, straight from the engine.
@@ -47,12 +78,24 @@ export interface Backend {
   create(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal>;
   /** Starts a stopped one, or waits for one that is starting, until it is healthy. Errors as `create`. */
   start(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal>;
-  /** Changes limits of a running terminal in place. */
+  /**
+   * Makes a terminal anew from another workload, where that is one step (absent: `remove`, then `create`). Errors as
+   * `create`.
+   */
+  replace?(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal>;
+  /** Changes limits and settings of a running terminal in place. */
   update(desired: Desired, signal: AbortSignal): Promise<Actual>;
   /** Stops it and keeps it with its home; one that is not there is no error. */
   stop(key: TerminalKey, signal: AbortSignal): Promise<void>;
   /** Removes it; its home too only with `files`. One that is not there is no error. */
   remove(key: TerminalKey, what: { readonly files: boolean }, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Removes a terminal and empties its home, but for these paths in it (absent: it can't, and no schedule is followed).
+   * Nothing outside of the home is touched, whatever links are in it. One that is not there may have a home all the same.
+   * @throws StartFailedError where something can't be removed: then the terminal is stopped, and is reset at the next try
+   */
+  reset?(desired: Desired, keep: readonly string[], signal: AbortSignal): Promise<void>;
 
   /** Releases connections and timers; terminals go on running. */
   close(): Promise<void>;

@@ -10,6 +10,7 @@ export async function chooseBackend(
   log: Logger,
 ): Promise<Backend> {
   const { dataDir, networks, publishHost, mounts } = config;
+  if (config.backend === 'kubernetes-operator') return kubernetesBackend(config, log);
   if (config.backend !== 'process') {
     const { DockerBackend } = await import('./docker/docker-backend.ts');
     const { dockerAnswers } = await import('./docker/engine.ts');
@@ -22,4 +23,13 @@ export async function chooseBackend(
   }
   const { ProcessBackend } = await import('./process/process-backend.ts');
   return new ProcessBackend({ dataDir, environment, log });
+}
+
+/** The client library takes a while to load. */
+async function kubernetesBackend({ kubernetes }: Config, log: Logger): Promise<Backend> {
+  const { connect } = await import('../kubernetes/connect.ts');
+  const { KubernetesBackend } = await import('./kubernetes/kubernetes-backend.ts');
+  const { client, namespace } = connect(kubernetes);
+  const { address, pods } = kubernetes;
+  return new KubernetesBackend({ client, namespace, address, pods, log });
 }

@@ -12,6 +12,8 @@ export interface Io {
   readonly cwd: string;
   /** Standard output is a terminal that wants colours (NO_COLOR respected). */
   readonly colour: boolean;
+  /** Standard output is a terminal, where lines can be drawn over. */
+  readonly live?: boolean;
   /** Aborted by SIGINT or SIGTERM. */
   readonly signal: AbortSignal;
 }
@@ -27,6 +29,8 @@ export interface Command {
   /** The whole help text: usage, options, exit codes. */
   readonly help: string;
   readonly options: ParseArgsOptionsConfig;
+  /** Where the call's words are off; absent: 2. */
+  readonly usageExitCode?: number;
   /** @returns the exit code: 0 done, 1 it failed, 2 the call's words are off (thrown as UsageError). */
   run(values: OptionValues, positionals: readonly string[], io: Io): Promise<number>;
 }

@@ -1,129 +1,120 @@
-/** `terminals plan`: what the policies would change about the terminals there are, before they do. @module */
+/** `terminals plan`: what the policies would change, before they do. @module */
 import { createLogger } from '../log.ts';
+import { readPaths } from '../policy/directory.ts';
 import { windowOpensAt } from '../policy/schedule.ts';
+import { problemText } from '../policy/store.ts';
 import { ActivityStore } from '../reconcile/activity-store.ts';
+import { hasChanges, type PlanReport, planReport } from '../reconcile/plan-report.ts';
 import { Templates } from '../reconcile/templates.ts';
-import { type FieldChange, type Plan, planTerminal } from '../terminal/plan.ts';
-import type { Actual } from '../terminal/terminal.ts';
-import type { Command, Io } from './command.ts';
+import { type Command, type Io, type OptionValues, UsageError } from './command.ts';
 import { stateHelp, stateOptions } from './configuration.ts';
+import { noPlan, planMarkdown } from './plan-markdown.ts';
+import { planText } from './plan-text.ts';
 import { readPolicySet } from './policy-set.ts';
+import { type Server, serverHelp, serverOf, serverOptions } from './server.ts';
 import { listTerminals, withBackend } from './terminals.ts';
 
-interface Row {
-  readonly terminal: string;
-  readonly user: string;
-  readonly policy: string;
-  readonly phase: Actual['phase'];
-  readonly steps: readonly Step[];
-}
-
-interface Step {
-  readonly action: string;
-  /** 'now', 'at the next start', or an ISO time. */
-  readonly when: string;
-  readonly reason: string;
-  readonly changes: readonly FieldChange[];
-}
+const formats = ['text', 'json', 'markdown'] as const;
+type Format = (typeof formats)[number];
 
 export const plan: Command = {
   name: 'plan',
-  summary: 'say what would change, per terminal, with reasons',
-  help: `Usage: terminals plan [--json] [OPTIONS]
+  summary: 'say what would change, per policy and per terminal, with reasons',
+  help: `Usage: terminals plan [DIR] [--server URL] [--format text|json|markdown] [OPTIONS]
 
-Compares the policies with the terminals there are and says what the running server would do to each, when, and why:
-update in place, replace, stop. Nothing is changed, and no server need run.
+Says what the policies would change, before they do: per policy field by field, per terminal what would be done, when,
+and why. Nothing is changed. With --server a running server is asked: what it is about to do, or, with DIR, what those
+policy files would change in place of all that are in force. Without one, policies (of DIR, or as configured) are
+compared with the terminals there are, straight from the backend; no server need run.
 
 Options:
-  --json            as JSON
+${serverHelp}  --format FORMAT   text (default), json, or markdown (for a pull request: names no user)
+  --json            the same as --format json
 ${stateHelp}
-Exit codes: 0 done, 1 it failed or a policy has errors, 2 the call's words are off.
+Exit codes: 0 nothing changes, 1 it failed, a policy has errors, or the call's words are off, 2 there are changes.
 `,
-  options: { json: { type: 'boolean' }, ...stateOptions },
-  run: (values, _positionals, io) =>
-    withBackend(values, io, async (backend, config) => {
-      const { set, faulty } = await readPolicySet(config, io);
-      if (faulty) {
-        io.err('There is no plan while policies have errors; what runs stays as it is.\n');
-        return 1;
-      }
-      const templates = new Templates(backend.platform);
-      const now = Date.now();
-      const log = await createLogger({ level: 'silent', pretty: false });
-      const activity = await (backend.activity ?? new ActivityStore(config.dataDir, log)).load(now);
-      const rows = (await listTerminals(backend, io.signal)).map((actual): Row => {
-        const policy = set.policies.get(actual.key.policy);
-        const template = policy && templates.of(policy);
-        const window = template?.rollout.window;
-        const planned = planTerminal({
-          desired: template && { key: actual.key, name: actual.name, ...template },
-          actual,
-          requested: false,
-          activity: {
-            lastActivityAt: actual.lastActivityAt ?? activity.lastActivityAt(actual.name) ?? now,
-            inFlight: 0,
-          },
-          driftedSince: null,
-          windowOpensAt: window ? windowOpensAt(window, now) : now,
-          now,
-        });
-        return rowOf(actual, planned);
-      });
-      if (values.json) io.out(`${JSON.stringify(rows, null, 2)}\n`);
-      else print(rows, io);
-      return 0;
-    }),
+  options: {
+    format: { type: 'string' },
+    json: { type: 'boolean' },
+    ...serverOptions,
+    ...stateOptions,
+  },
+  // 2 says that there are changes, as it does for others who plan.
+  usageExitCode: 1,
+  async run(values, positionals, io) {
+    const format = formatOf(values);
+    const [directory, ...more] = positionals;
+    if (more.length > 0) throw new UsageError('plan takes one directory');
+    const server = serverOf(values, io);
+    if (server !== null) refuseBoth(values);
+    const report =
+      server === null ? await planHere(directory, values, io) : await planThere(server, directory, io);
+    const faulty = report.problems.some(({ severity }) => severity === 'error');
+    // Without a server nobody knows what was in force before the errors.
+    print(report, format, server !== null || !faulty, io);
+    if (faulty) return 1;
+    return hasChanges(report) ? 2 : 0;
+  },
 };
 
-function rowOf({ name, key, phase }: Actual, { action, deferred }: Plan): Row {
-  const first: Step[] =
-    action.kind === 'none'
-      ? []
-      : [
-          {
-            action: wording[action.kind],
-            when: 'now',
-            reason: action.reason,
-            changes: 'changes' in action ? action.changes : [],
-          },
-        ];
-  const later = deferred.map(({ kind, at, reason, changes }) => ({
-    action: wording[kind],
-    when: at === null ? 'at the next start' : new Date(at).toISOString(),
-    reason,
-    changes,
-  }));
-  return { terminal: name, user: key.user, policy: key.policy, phase, steps: [...first, ...later] };
+function formatOf({ format, json }: OptionValues): Format {
+  const named = format ?? (json ? 'json' : 'text');
+  const known = formats.find((each) => each === named);
+  if (known === undefined) throw new UsageError(`--format takes ${formats.join(', ')}, not "${named}"`);
+  return known;
 }
 
-const wording = {
-  create: 'create',
-  start: 'start',
-  stop: 'stop',
-  update: 'update in place',
-  replace: 'replace',
-  delete: 'delete with its home',
-  refuse: 'refuse',
-} as const;
-
-/** The end of what nobody uses is the ordinary course; what comes from a changed policy is a change. */
-function isChange({ action }: Step): boolean {
-  return action !== wording.stop && action !== wording.delete;
+function refuseBoth(values: OptionValues): void {
+  const flag = Object.keys(stateOptions).find((name) => values[name] !== undefined);
+  if (flag !== undefined) throw new UsageError(`--${flag} means nothing to a server; leave it out`);
 }
 
-function print(rows: readonly Row[], io: Io): void {
-  const colour = (code: number, text: string) => (io.colour ? `\u001b[${code}m${text}\u001b[0m` : text);
-  let changed = 0;
-  for (const { terminal, user, policy, phase, steps } of rows) {
-    if (steps.some(isChange)) changed += 1;
-    io.out(`${terminal} (user ${user}, policy ${policy}, ${phase})\n`);
-    if (steps.length === 0) io.out('  nothing to do\n');
-    for (const step of steps) {
-      const text = `${step.action} ${step.when === 'now' || step.when.startsWith('at') ? step.when : `at ${step.when}`}`;
-      io.out(`  ${isChange(step) ? colour(33, text) : text}: ${step.reason}\n`);
-      for (const { field, from, to } of step.changes)
-        io.out(`      ${field}: ${from ?? '(none)'} → ${to ?? '(none)'}\n`);
-    }
+/** @throws ServerError, UsageError */
+async function planThere(server: Server, directory: string | undefined, io: Io): Promise<PlanReport> {
+  if (directory === undefined) return (await server.call('GET', '/plan')) as PlanReport;
+  const files = (await readPaths([directory], io.cwd)).map((file) => {
+    if ('text' in file) return file;
+    throw new UsageError(`${file.path} can't be read: ${file.unreadable}`);
+  });
+  return (await server.call('POST', '/plan', { files })) as PlanReport;
+}
+
+/** Policies and terminals as they are, without a server. Broken policies have no plan: what ran last is not known here. */
+function planHere(directory: string | undefined, given: OptionValues, io: Io): Promise<PlanReport> {
+  if (directory !== undefined && given.policies !== undefined) {
+    throw new UsageError('name the directory once: as DIR, or by --policies');
   }
-  io.out(`${rows.length} terminal${rows.length === 1 ? '' : 's'}, ${changed} to change\n`);
+  const values = directory === undefined ? given : { ...given, policies: directory };
+  return withBackend(values, io, async (backend, config) => {
+    const { set, faulty } = await readPolicySet(config, { ...io, err: () => undefined });
+    const templates = new Templates(backend.platform);
+    const now = Date.now();
+    const log = await createLogger({ level: 'silent', pretty: false });
+    const activity = await (backend.activity ?? new ActivityStore(config.dataDir, log)).load(now);
+    const terminals = faulty ? [] : await listTerminals(backend, io.signal);
+    return planReport({
+      after: { set, templateOf: (policy) => templates.of(policy) },
+      before: null,
+      terminals: terminals.map((actual) => ({
+        key: actual.key,
+        name: actual.name,
+        actual,
+        driftedSince: null,
+        lastActivityAt: actual.lastActivityAt ?? activity.lastActivityAt(actual.name) ?? now,
+        inFlight: 0,
+      })),
+      opensAt: windowOpensAt,
+      now,
+    });
+  });
+}
+
+function print(report: PlanReport, format: Format, planned: boolean, io: Io): void {
+  if (format === 'json') io.out(`${JSON.stringify(report, null, 2)}\n`);
+  else if (format === 'markdown') io.out(planMarkdown(report, planned));
+  else {
+    for (const problem of report.problems) io.err(`${problemText(problem)}\n`);
+    if (planned) io.out(planText(report, io));
+    else io.err(`${noPlan}\n`);
+  }
 }

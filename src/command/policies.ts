@@ -6,6 +6,8 @@ import { type Command, type Io, type OptionValues, UsageError } from './command.
 import { readStateConfig, stateHelp, stateOptions } from './configuration.ts';
 import { readPolicySet } from './policy-set.ts';
 import { policyJson, policyYaml } from './policy-show.ts';
+import { showStatuses, watchStatuses } from './policy-table.ts';
+import { type Server, serverHelp, serverOf, serverOptions } from './server.ts';
 import { renderTable, titles } from './table.ts';
 
 export const policies: Command = {
@@ -13,19 +15,30 @@ export const policies: Command = {
   summary: 'list the policies',
   help: `Usage: terminals policies [--json] [OPTIONS]
        terminals policies show NAME [--effective] [--json] [OPTIONS]
+       terminals policies --server URL [--watch] [--json]
 
 Lists the policies with what they set, defaults filled in, and where each is declared; or shows one as it is in force,
-with everything that it inherits.
+with everything that it inherits. With --server, says how far each policy is on a running server.
 
 Options:
   --effective       show: say of each value where it was written, or that it is a default
   --json            as JSON, with every field
+${serverHelp}  -w, --watch       with --server: goes on until it is ended, on a terminal in place
 ${stateHelp}
-Exit codes: 0 done, 1 a policy has errors, 2 the call's words are off.
+Exit codes: 0 done, 1 it failed or a policy has errors, 2 the call's words are off.
 `,
-  options: { json: { type: 'boolean' }, effective: { type: 'boolean' }, ...stateOptions },
+  options: {
+    json: { type: 'boolean' },
+    effective: { type: 'boolean' },
+    watch: { type: 'boolean', short: 'w' },
+    ...serverOptions,
+    ...stateOptions,
+  },
   async run(values, positionals, io) {
     const shown = nameToShow(values, positionals);
+    const server = serverOf(values, io);
+    if (server !== null) return showServer(server, shown, values, io);
+    if (values.watch) throw new UsageError('--watch is for a running server: --server URL');
     const config = readStateConfig(values, io);
     const { set, faulty } = await readPolicySet(config, io);
     if (shown !== null) return show(shown, set, config, values, io) && !faulty ? 0 : 1;
@@ -49,6 +62,19 @@ Exit codes: 0 done, 1 a policy has errors, 2 the call's words are off.
     return faulty ? 1 : 0;
   },
 };
+
+async function showServer(
+  server: Server,
+  shown: string | null,
+  values: OptionValues,
+  io: Io,
+): Promise<number> {
+  if (shown !== null) throw new UsageError('show is not for a running server; leave --server out');
+  if (values.watch && values.json) throw new UsageError('--watch and --json exclude each other');
+  if (values.watch) await watchStatuses(server, io);
+  else await showStatuses(server, values.json === true, io);
+  return 0;
+}
 
 /** Null: all are listed. @throws UsageError */
 function nameToShow(values: OptionValues, [word, name, ...more]: readonly string[]): string | null {

@@ -17,6 +17,11 @@ export type Cell = string | { readonly text: string; readonly style: Style };
 // Ids come from outside: a control character would move the cursor, a bidirectional one would reorder the line.
 const unprintable = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
+/** The text without what would act on a terminal. */
+export function printable(text: string): string {
+  return text.replace(unprintable, '\ufffd');
+}
+
 /** Columns of these titles, aligned to the left. */
 export function titles(...names: readonly string[]): readonly Column[] {
   return names.map((title) => ({ title }));
@@ -53,7 +58,7 @@ function renderLine(
 
 function plain(cell: Cell | undefined): string {
   const text = typeof cell === 'object' ? cell.text : (cell ?? '');
-  return text.replace(unprintable, '\ufffd');
+  return printable(text);
 }
 
 /** In characters as a reader counts them. */

@@ -3,10 +3,13 @@
  * @module
  */
 import { parseCpu, parseMemory } from '../terminal/quantity.ts';
+import { checkReset, checkWindow } from './check-schedules.ts';
+import { error, type Finding, warning } from './finding.ts';
 import { mountTargetProblem, plainPath } from './mount-target.ts';
 import type { PolicySpec } from './policy.ts';
-import { scheduleProblem } from './schedule.ts';
 import type { PolicyDocument } from './schema.ts';
+
+export type { Finding } from './finding.ts';
 
 /** Bounds that come from the configuration rather than from the policies. */
 export interface PolicyBounds {
@@ -16,14 +19,6 @@ export interface PolicyBounds {
   readonly allowedImages: readonly string[];
   /** `validate`: a limit above the bound is an error. `run`: it is clamped, with a warning. */
   readonly mode: 'validate' | 'run';
-}
-
-export interface Finding {
-  readonly severity: 'error' | 'warning';
-  readonly path: readonly (string | number)[];
-  readonly atName?: boolean;
-  readonly message: string;
-  readonly hint: string;
 }
 
 /** What is wrong with a policy, and the policy as it will be in force (limits clamped). */
@@ -65,16 +60,9 @@ export function checkMeaning({ spec }: PolicyDocument, bounds: PolicyBounds): Ch
       ...checkEnv(spec),
       ...checkMounts(spec),
       ...checkWindow(spec),
+      ...checkReset(spec),
     ],
   };
-}
-
-function error(path: readonly (string | number)[], message: string, hint: string): Finding {
-  return { severity: 'error', path: ['spec', ...path], message, hint };
-}
-
-function warning(path: readonly (string | number)[], message: string, hint: string): Finding {
-  return { ...error(path, message, hint), severity: 'warning' };
 }
 
 function checkImage({ image }: PolicySpec, { allowedImages }: PolicyBounds): Finding[] {
@@ -237,17 +225,6 @@ function checkEnv({ env }: PolicySpec): Finding[] {
       ? []
       : [{ ...error(['env', name], `${name} can't be set here`, instead), atName: true }];
   });
-}
-
-function checkWindow({ rollout: { window } }: PolicySpec): Finding[] {
-  if (window === undefined) return [];
-  const wrong = scheduleProblem(window.schedule, window.timezone);
-  if (wrong === null) return [];
-  const path = ['rollout', 'window', wrong];
-  if (wrong === 'timezone')
-    return [error(path, `"${window.timezone}" is no timezone`, 'write e.g. Europe/Berlin')];
-  const hint = 'write five fields: minute hour day month weekday, e.g. "0 2 * * 1-5"';
-  return [error(path, `"${window.schedule}" is no cron expression`, hint)];
 }
 
 function checkMounts({ mounts }: PolicySpec): Finding[] {

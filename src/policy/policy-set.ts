@@ -54,14 +54,19 @@ export function buildPolicySet(
   });
   const composed = readings.map((reading) => composeFile(reading, composer, folder.defaults === null));
   const { policies, duplicates } = choose(composed, previous);
+  const declared = new Set(composed.flatMap((one) => one.policies));
   const all = [...said, ...composed.flatMap((one) => one.said)];
   if (!policies.has(rules.builtin.id)) {
     const { policy, said: ofBuiltin } = composer.builtin();
     policies.set(rules.builtin.id, policy ?? lastBuiltin(previous) ?? rules.builtin);
+    if (policy !== null && policy !== undefined) declared.add(policy);
     all.push(...ofBuiltin);
   }
   const problems = [...sayOnce(all), ...folder.problems, ...duplicates, ...ties([...policies.values()])];
-  const set = policySet(policies, problems);
+  const lastGood = [...policies.values()].filter(
+    (policy) => !declared.has(policy) && previous?.policies.get(policy.id) === policy,
+  );
+  const set = { ...policySet(policies, problems), lastGood: new Set(lastGood.map(({ id }) => id)) };
   return folder.defaults === undefined ? set : { ...set, defaults: folder.defaults };
 }
 
@@ -126,7 +131,8 @@ function unavailable(reason: string, previous: PolicySet | null, rules: PolicyRu
       : 'the policies in force stay as they are';
   const place = { file: '(policies)', line: 1, column: 1 };
   const problem = placed(place, 'error', [], reason, hint);
-  const set = policySet(previous?.policies ?? new Map([[rules.builtin.id, rules.builtin]]), [problem]);
+  const last = previous?.policies ?? new Map([[rules.builtin.id, rules.builtin]]);
+  const set = { ...policySet(last, [problem]), lastGood: previous?.lastGood ?? new Set<PolicyId>() };
   const defaults = previous === null ? null : previous.defaults;
   return defaults === undefined ? set : { ...set, defaults };
 }

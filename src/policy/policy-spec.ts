@@ -162,6 +162,25 @@ export interface PolicySpec {
     };
   };
   /**
+   * When the homes of its terminals are emptied; absent: never. A terminal in use is reset when it was unused for rollout.idleAfterMinutes.
+   */
+  readonly reset?: {
+    /**
+     * A date and time (ISO 8601: once), @daily, @weekly, @monthly, or a cron expression of five fields.
+     */
+    readonly schedule: string;
+    /**
+     * Of the schedule, as in the IANA database.
+     */
+    readonly timezone: string;
+    /**
+     * Files and folders that stay, as paths in the home.
+     *
+     * @maxItems 100
+     */
+    readonly keep: string[];
+  };
+  /**
    * How long a start may take until the terminal answers; absent: 15, or 300 where packages are installed.
    */
   readonly startTimeoutSeconds?: number;

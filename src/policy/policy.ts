@@ -50,6 +50,8 @@ export interface PolicySet {
   readonly revision: string;
   readonly policies: ReadonlyMap<PolicyId, Policy>;
   readonly problems: readonly Problem[];
+  /** In force as they last were good: what is declared of them now has errors. */
+  readonly lastGood?: ReadonlySet<PolicyId>;
   /** What the source calls the state that was read, such as a Git commit; absent where it has no name for it. */
   readonly source?: string;
   /** The folder's `PolicyDefaults` in force; null: they were broken from the beginning; absent: there are none. */

@@ -22,6 +22,8 @@ export interface GatewayOptions {
   readonly sessions: Sessions;
   readonly audit: Audit;
   readonly log: Logger;
+  /** Told of every request once it is over. */
+  readonly answered?: (status: number, ms: number) => void;
 }
 
 /** What a request's log line says; filled in as it is found out. */
@@ -139,13 +141,15 @@ export class Gateway {
     { route, terminal, error }: Trace,
     ms: number,
   ): void {
-    const { log } = this.#options;
+    const { log, answered } = this.#options;
+    const status = error instanceof CallerGoneError ? 499 : response.statusCode;
+    answered?.(status, ms);
     const fields = {
       requestId,
       method: request.method,
       // The query may hold what a user typed.
       path: pathOnly(url),
-      status: error instanceof CallerGoneError ? 499 : response.statusCode,
+      status,
       ms: Math.round(ms * 10) / 10,
       user: route?.identity.user,
       policy: route?.key.policy,

@@ -30,7 +30,7 @@ export interface ServerOptions {
 /** Where requests end up inside Fastify; a path from outside never gets there unrewritten. */
 const internal = { terminal: '/-/terminal', discovery: '/-/discovery' } as const;
 /** Answered by Terminals itself, unless a user is named: a terminal has some of these paths, too. */
-const ownPaths = new Set(['/health', '/ready', '/info']);
+const ownPaths = new Set(['/health', '/ready', '/info', '/metrics']);
 /** Open WebUI asks for a policy's system prompt in the name of this user, which is no person. */
 const systemUser = 'system';
 const requestIdForm = /^[\w.:-]{1,128}$/;

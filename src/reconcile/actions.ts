@@ -17,6 +17,10 @@ export interface ActionsOptions {
   readonly signal: AbortSignal;
   /** Told of everything that was done. */
   readonly done: (act: Act, entry: Entry, reason: string) => void;
+  /** Told of every start, however it came about. @param error null: it runs */
+  readonly started: (entry: Entry, error: unknown, ms: number) => void;
+  /** Told when a home was emptied or removed; nothing is done with the terminal until it resolves. */
+  readonly emptied: (entry: Entry) => Promise<void>;
 }
 
 /** What an administrator can ask for, beside what the policy declares. */
@@ -37,13 +41,17 @@ export class Actions {
   readonly #log: Logger;
   readonly #signal: AbortSignal;
   readonly #done: ActionsOptions['done'];
+  readonly #started: ActionsOptions['started'];
+  readonly #emptied: ActionsOptions['emptied'];
 
-  constructor({ backend, observations, log, signal, done }: ActionsOptions) {
+  constructor({ backend, observations, log, signal, done, started, emptied }: ActionsOptions) {
     this.#backend = backend;
     this.#observations = observations;
     this.#log = log;
     this.#signal = signal;
     this.#done = done;
+    this.#started = started;
+    this.#emptied = emptied;
   }
 
   /** Looks at the terminal, where what is believed of it may be stale. */
@@ -51,7 +59,7 @@ export class Actions {
     // An event that comes while the backend answers makes it stale again.
     entry.observed = true;
     try {
-      this.#observations.record(entry, await this.#backend.inspect(entry.key, this.#signal));
+      this.#observations.observe(entry, await this.#backend.inspect(entry.key, this.#signal));
     } catch (error) {
       entry.observed = false;
       throw error;
@@ -96,6 +104,9 @@ export class Actions {
         return;
       case 'delete':
         return this.#remove(entry, 'it is being deleted', true);
+      case 'reset':
+        if (desired) await this.#reset(entry, desired);
+        return;
       case 'replace':
         return this.#replace(entry, desired);
       case 'create':
@@ -113,6 +124,16 @@ export class Actions {
   async #remove(entry: Entry, why: string, files: boolean): Promise<void> {
     this.#observations.doubt(entry, why);
     await this.#backend.remove(entry.key, { files }, this.#signal);
+    if (files) await this.#emptied(entry);
+    // Where it could be replaced in one step, something is left that holds the files: the next look finds it.
+    if (files || this.#backend.replace === undefined) this.#observations.record(entry, undefined);
+  }
+
+  /** The next request makes it anew. */
+  async #reset(entry: Entry, desired: Desired): Promise<void> {
+    this.#observations.doubt(entry, 'it is being reset');
+    await this.#backend.reset?.(desired, desired.reset?.keep ?? [], this.#signal);
+    await this.#emptied(entry);
     this.#observations.record(entry, undefined);
   }
 
@@ -121,20 +142,35 @@ export class Actions {
     if (desired && this.#backend.replace) {
       this.#observations.doubt(entry, why);
       const progress = this.#progress(entry);
-      return this.#arrive(entry, await this.#backend.replace(desired, progress, this.#signal));
+      const replacing = this.#backend.replace(desired, progress, this.#signal);
+      return this.#arrive(entry, await this.#timed(entry, replacing));
     }
     await this.#remove(entry, why, false);
     if (desired) await this.#create(entry, desired);
   }
 
   async #create(entry: Entry, desired: Desired): Promise<void> {
-    this.#arrive(entry, await this.#backend.create(desired, this.#progress(entry), this.#signal));
+    const creating = this.#backend.create(desired, this.#progress(entry), this.#signal);
+    this.#arrive(entry, await this.#timed(entry, creating));
+  }
+
+  /** Tells how the start went, and how long it took. */
+  async #timed(entry: Entry, start: Promise<RunningTerminal>): Promise<RunningTerminal> {
+    const began = performance.now();
+    try {
+      const running = await start;
+      this.#started(entry, null, performance.now() - began);
+      return running;
+    } catch (error) {
+      this.#started(entry, error, performance.now() - began);
+      throw error;
+    }
   }
 
   /** One that is there but never gets healthy is broken: the next request replaces it. An operator sees to its own. */
   async #start(entry: Entry, desired: Desired): Promise<RunningTerminal> {
     try {
-      return await this.#backend.start(desired, this.#progress(entry), this.#signal);
+      return await this.#timed(entry, this.#backend.start(desired, this.#progress(entry), this.#signal));
     } catch (error) {
       const { actual } = entry;
       if (error instanceof StartTimeoutError && actual !== undefined && !actual.operated) {

@@ -2,12 +2,25 @@
  * What is believed of each terminal, and who is told when one that ran is where it was no more.
  * @module
  */
-import type { Actual, RunningTerminal } from '../terminal/terminal.ts';
+import type { Actual, Desired, RunningTerminal } from '../terminal/terminal.ts';
+import { type Drift, driftOf } from './drift.ts';
 import type { Entry } from './registry.ts';
 
+export interface ObservationsOptions {
+  /** What a terminal should be; undefined: its policy is gone. */
+  readonly declared: (entry: Entry) => Desired | undefined;
+  /** Told of what somebody changed by hand. */
+  readonly drifted: (entry: Entry, drift: Drift) => void;
+}
+
 export class Observations {
+  readonly #options: ObservationsOptions;
   readonly #gone = new Set<(terminal: RunningTerminal) => void>();
   #count = 0;
+
+  constructor(options: ObservationsOptions) {
+    this.#options = options;
+  }
 
   /** How many were recorded so far: tells whether an entry's is younger than something that was asked for before it. */
   get count(): number {
@@ -17,6 +30,14 @@ export class Observations {
   /** Calls back when a terminal that ran stops running at its address, so that connections to it can be closed. */
   onGone(listener: (terminal: RunningTerminal) => void): void {
     this.#gone.add(listener);
+  }
+
+  /** As `record`, of what was not done here: what somebody changed by hand is told. */
+  observe(entry: Entry, actual: Actual | undefined): void {
+    const { declared, drifted } = this.#options;
+    const drifts = driftOf(entry.actual, actual, declared(entry));
+    this.record(entry, actual);
+    for (const drift of drifts) drifted(entry, drift);
   }
 
   /** Takes what the backend says of a terminal; undefined: it isn't there. */

@@ -2,6 +2,7 @@
  * The loop: any event only says "look at this terminal"; what is done comes from desired × actual (see `terminal/plan.ts`).
  * @module
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { ActivityRecord, Backend, BackendListener, SavedActivity } from '../backend/backend.ts';
 import {
@@ -13,7 +14,7 @@ import {
 } from '../errors.ts';
 import type { Policy, PolicySet } from '../policy/policy.ts';
 import { discoveryUser } from '../terminal/names.ts';
-import { type Plan, planTerminal } from '../terminal/plan.ts';
+import { isOutdated, type Plan, planTerminal } from '../terminal/plan.ts';
 import type {
   Actual,
   Desired,
@@ -26,10 +27,13 @@ import type {
 import { type Act, Actions, describe, type Order, pausedError } from './actions.ts';
 import { backoffMs } from './backoff.ts';
 import { Deadlines } from './deadlines.ts';
+import type { Drift } from './drift.ts';
 import type { GoodStore } from './good-store.ts';
 import { isSameRun, Observations } from './observations.ts';
 import { type QueueOptions, WorkQueue } from './queue.ts';
 import { type Entry, Registry } from './registry.ts';
+import type { ResetStore } from './reset-store.ts';
+import { Resets } from './resets.ts';
 import { Rollouts } from './rollouts.ts';
 import type { Templates } from './templates.ts';
 import { rejectWaiters, resolveWaiters, waitFor } from './waiting.ts';
@@ -48,9 +52,15 @@ export interface ReconcilerOptions {
   readonly activity: ActivityRecord;
   /** Remembers over a restart which revisions ran; absent: each policy's newest one is taken as it is at first. */
   readonly good?: GoodStore;
+  /** Remembers over a restart since when each home is clean; absent: this process alone knows. */
+  readonly resets?: ResetStore;
   readonly log: Logger;
   /** Told of everything that was done with a terminal, and why. */
   readonly acted?: (act: Act, terminal: Pick<Entry, 'key' | 'name'>, reason: string) => void;
+  /** Told of every start. @param error null: it runs */
+  readonly started?: (terminal: Pick<Entry, 'key' | 'name'>, error: unknown, ms: number) => void;
+  /** Told of what somebody changed by hand. */
+  readonly drifted?: (terminal: Pick<Entry, 'key' | 'name'>, drift: Drift) => void;
   /** How often everything is listed and compared, whatever the events said. */
   readonly resyncMs?: number;
 }
@@ -71,6 +81,8 @@ function queueOptions({ concurrency }: Backend): QueueOptions {
 const patienceMs = 30_000;
 /** A look at one terminal takes at most this many steps before it gives way to others. */
 const maxSteps = 4;
+/** So many are planned without a break, which takes a few milliseconds. */
+const looksATurn = 500;
 
 /** Others of its policy are being replaced; it is told when they are through. */
 const notItsTurn: Plan = { action: { kind: 'none', reason: 'it waits for its turn' }, deferred: [] };
@@ -86,13 +98,16 @@ export class Reconciler {
   readonly #queue: WorkQueue;
   readonly #stopping = new AbortController();
   readonly #timers = new Set<NodeJS.Timeout>();
-  readonly #observations = new Observations();
+  readonly #observations: Observations;
   readonly #actions: Actions;
   readonly #rollouts: Rollouts;
   readonly #windows = new Windows();
+  readonly #resets: Resets;
   readonly #goodStore: ReconcilerOptions['good'];
   #saved: SavedActivity = { lastActivityAt: () => null };
   #synced = false;
+  /** How often all terminals were looked at. */
+  #looks = 0;
 
   constructor(options: ReconcilerOptions) {
     this.#backend = options.backend;
@@ -108,12 +123,23 @@ export class Reconciler {
       count: (policy) => this.#count(policy),
       log: options.log,
     });
+    const supported = options.backend.reset !== undefined;
+    this.#resets = new Resets({ store: options.resets, supported, log: options.log });
+    this.#observations = new Observations({
+      declared: (entry) => this.#desired(entry),
+      drifted: (entry, drift) => {
+        options.log.warn({ ...describe(entry), ...drift }, 'drift');
+        options.drifted?.(entry, drift);
+      },
+    });
     this.#actions = new Actions({
       backend: options.backend,
       observations: this.#observations,
       log: options.log,
       signal: this.#stopping.signal,
       done: (act, entry, reason) => options.acted?.(act, entry, reason),
+      started: (entry, error, ms) => options.started?.(entry, error, ms),
+      emptied: ({ key, name }) => this.#resets.emptied(key.policy, name),
     });
   }
 
@@ -123,13 +149,27 @@ export class Reconciler {
   }
 
   /** How far the newest revision of each policy is, and a way to begin it anew. */
-  get rollouts(): Pick<Rollouts, 'stateOf' | 'retry'> {
+  get rollouts(): Pick<Rollouts, 'stateOf' | 'templateOf' | 'retry'> {
     return this.#rollouts;
+  }
+
+  /** How many terminals wait for work on them. */
+  get queued(): number {
+    return this.#queue.depth;
   }
 
   /** All that is known, for status pages. */
   get entries(): Iterable<Readonly<Entry>> {
     return this.#registry.all();
+  }
+
+  /**
+   * Lists everything, and looks at every terminal; what is to be done is under way when it resolves.
+   * @throws EngineUnavailableError
+   */
+  async resync(): Promise<void> {
+    const since = this.#observations.count;
+    this.#relisted(await this.#backend.list(this.#stopping.signal), since);
   }
 
   /** Calls back when a terminal that ran stops running at its address, so that connections to it can be closed. */
@@ -144,9 +184,13 @@ export class Reconciler {
   async start(): Promise<void> {
     this.#saved = await this.#activity.load(Date.now());
     this.#rollouts.restore((await this.#goodStore?.load()) ?? new Map());
+    await this.#resets.load(this.#policies.current);
     await this.#resync();
     this.#backend.watch(this.#listener, this.#stopping.signal);
-    this.#policies.onChange(() => this.#lookAtAll());
+    this.#policies.onChange(() => {
+      this.#resets.follow(this.#policies.current);
+      void this.#lookAtAll();
+    });
     this.#rollouts.tell({
       changed: (policy) => this.#lookAtPolicy(policy),
       turn: (name) => this.#queue.add(name, false),
@@ -166,6 +210,7 @@ export class Reconciler {
     }
     await this.#queue.close();
     await this.#saveActivity(true);
+    await this.#resets.saved();
   }
 
   /** The terminal of a key where it runs, as far as is known; null: `reach` has to see to it. */
@@ -306,7 +351,7 @@ export class Reconciler {
   #plan(entry: Entry, desired: Desired | undefined): Plan {
     const now = Date.now();
     const window = desired?.rollout.window ?? null;
-    const drifted = desired && entry.actual && entry.actual.revision !== desired.revision;
+    const drifted = desired && entry.actual && isOutdated(entry.actual, desired);
     entry.driftedSince = drifted ? (entry.driftedSince ?? now) : null;
     return planTerminal({
       desired,
@@ -315,8 +360,16 @@ export class Reconciler {
       activity: entry,
       driftedSince: entry.driftedSince,
       windowOpensAt: window === null ? now : this.#windows.opensAt(window, now),
+      resetAt: this.#resetAt(entry),
       now,
     });
+  }
+
+  /** What is not there, and not asked for, is not remembered. */
+  #resetAt({ key, name, actual, waiters }: Entry): number | null {
+    const policy = this.#policy(key);
+    if (policy === undefined || (actual === undefined && waiters.size === 0)) return null;
+    return this.#resets.resetAt(policy, name);
   }
 
   #settle(entry: Entry, plan: Plan, desired: Desired | undefined): void {
@@ -358,7 +411,7 @@ export class Reconciler {
         this.#queue.add(entry.name, false);
         return;
       }
-      this.#observations.record(entry, actual);
+      this.#observations.observe(entry, actual);
       this.#look(entry);
       this.#registry.prune(entry);
     },
@@ -374,13 +427,13 @@ export class Reconciler {
       seen.add(actual.name);
       const entry =
         this.#registry.find(actual.key) ?? this.#registry.entry(actual.key, this.#lastActivity(actual));
-      if (!known(entry)) this.#observations.record(entry, actual);
+      if (!known(entry)) this.#observations.observe(entry, actual);
     }
     for (const entry of this.#registry.all()) {
-      if (!seen.has(entry.name) && !known(entry)) this.#observations.record(entry, undefined);
+      if (!seen.has(entry.name) && !known(entry)) this.#observations.observe(entry, undefined);
     }
     this.#synced = true;
-    this.#lookAtAll();
+    void this.#lookAtAll();
   }
 
   #lastActivity(actual: Actual | undefined): number {
@@ -390,8 +443,7 @@ export class Reconciler {
 
   async #resync(): Promise<void> {
     try {
-      const since = this.#observations.count;
-      this.#relisted(await this.#backend.list(this.#stopping.signal), since);
+      await this.resync();
     } catch (error) {
       if (!this.#stopping.signal.aborted) this.#log.error({ err: error }, 'terminals could not be listed');
     }
@@ -399,10 +451,18 @@ export class Reconciler {
 
   // --- all terminals ------------------------------------------------------
 
-  #lookAtAll(): void {
+  /** In portions, so that requests go on meanwhile; a newer look takes the place of one under way. */
+  async #lookAtAll(): Promise<void> {
+    this.#looks += 1;
+    const look = this.#looks;
+    let looked = 0;
     for (const entry of this.#registry.all()) {
       this.#look(entry);
       this.#registry.prune(entry);
+      looked += 1;
+      if (looked % looksATurn > 0) continue;
+      await nextTurn();
+      if (look !== this.#looks || this.#stopping.signal.aborted) return;
     }
   }
 

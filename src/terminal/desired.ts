@@ -55,6 +55,9 @@ export interface Declaration {
       | { readonly schedule: string; readonly durationMinutes: number; readonly timezone: string }
       | undefined;
   };
+  readonly reset?:
+    | { readonly schedule: string; readonly timezone: string; readonly keep: readonly string[] }
+    | undefined;
   readonly startTimeoutSeconds?: number | undefined;
   readonly suspend: boolean;
 }
@@ -106,6 +109,7 @@ export function renderTemplate(
         ? startTimeoutMs[installs ? 'withPackages' : 'plain']
         : declared.startTimeoutSeconds * 1000,
     rollout: renderRollout(declared),
+    reset: declared.reset ?? null,
     suspended: declared.suspend,
   };
 }

@@ -7,24 +7,21 @@ import type {
   Activity,
   Actual,
   Desired,
+  FieldChange,
   Limits,
   RunningTerminal,
   Settings,
+  Template,
   WorkloadFingerprint,
 } from './terminal.ts';
 
-/** One field that differs, in words; null: not there. Values of variables never appear. */
-export interface FieldChange {
-  readonly field: string;
-  readonly from: string | null;
-  readonly to: string | null;
-}
+export type { FieldChange } from './terminal.ts';
 
 /** What to do with a terminal right now. */
 export type Action =
   | { readonly kind: 'none'; readonly reason: string }
-  /** `delete` takes the home with it; nothing else does. */
-  | { readonly kind: 'create' | 'start' | 'stop' | 'delete'; readonly reason: string }
+  /** `delete` takes the home with it, `reset` all of it but what the policy keeps; nothing else touches it. */
+  | { readonly kind: 'create' | 'start' | 'stop' | 'delete' | 'reset'; readonly reason: string }
   | {
       readonly kind: 'update' | 'replace';
       readonly reason: string;
@@ -35,7 +32,7 @@ export type Action =
 
 /** What is due later. `at`: epoch milliseconds, or null when only the next start brings it. */
 export interface Deferred {
-  readonly kind: 'stop' | 'replace' | 'delete';
+  readonly kind: 'stop' | 'replace' | 'delete' | 'reset';
   readonly at: number | null;
   readonly reason: string;
   readonly changes: readonly FieldChange[];
@@ -59,6 +56,8 @@ export interface PlanInput {
   readonly driftedSince: number | null;
   /** When running terminals may be replaced the next time; null: never again. */
   readonly windowOpensAt: number | null;
+  /** When the policy's schedule empties its home: the past where that is still to be done; null: never. */
+  readonly resetAt?: number | null;
   readonly now: number;
 }
 
@@ -74,16 +73,41 @@ export function planTerminal(input: PlanInput): Plan {
   const { desired, actual, requested } = input;
   if (actual === undefined) {
     if (!requested || desired === undefined) return now({ kind: 'none', reason: 'it is not asked for' });
+    // Its home may be there all the same.
+    const reset = scheduledReset(input);
+    if (isDue(reset, input)) return now({ kind: 'reset', reason: reset.reason });
     return now({ kind: 'create', reason: 'first request' });
   }
   const end = requested ? null : retentionEnd(input, actual);
-  if (end !== null && end.at !== null && end.at <= input.now)
-    return now({ kind: 'delete', reason: end.reason });
-  return withDeferred(planPresent(input, actual), end);
+  if (isDue(end, input)) return now({ kind: 'delete', reason: end.reason });
+  const reset = scheduledReset(input);
+  if (isDue(reset, input)) return now({ kind: 'reset', reason: reset.reason });
+  return withDeferred(planPresent(input, actual), [end, reset]);
 }
 
-function withDeferred(plan: Plan, more: Deferred | null): Plan {
-  return more === null ? plan : { ...plan, deferred: [...plan.deferred, more].sort(byTime) };
+function isDue(later: Deferred | null, { now: at }: PlanInput): later is Deferred {
+  return later !== null && later.at !== null && later.at <= at;
+}
+
+function withDeferred(plan: Plan, more: readonly (Deferred | null)[]): Plan {
+  const known = more.filter((entry) => entry !== null);
+  return known.length === 0 ? plan : { ...plan, deferred: [...plan.deferred, ...known].sort(byTime) };
+}
+
+/** When its home is emptied by schedule: in use only once it was quiet, however long that takes. */
+function scheduledReset({ desired, actual, activity, resetAt, now: at }: PlanInput): Deferred | null {
+  if (!desired?.reset || desired.suspended || resetAt == null) return null;
+  // Somebody stopped its clock, so that what is in it stays as it is.
+  if (actual?.phase === 'Error' && actual.recover === 'by-hand') return null;
+  const { schedule, timezone } = desired.reset;
+  const due = new Date(resetAt).toISOString();
+  const reason = `its policy empties homes on schedule (${schedule}, ${timezone}; due ${due})`;
+  const runs = actual?.phase === 'Running' || actual?.phase === 'Provisioning' || actual?.astray;
+  const quietMs = actual?.operated
+    ? Math.max(desired.rollout.idleAfterMs, othersUseMs)
+    : desired.rollout.idleAfterMs;
+  const idleAt = runs ? quietAt(quietMs, activity, at) : resetAt;
+  return { kind: 'reset', at: Math.max(resetAt, idleAt), reason, changes: [] };
 }
 
 function planPresent(input: PlanInput, actual: Actual): Plan {
@@ -98,10 +122,22 @@ function planPresent(input: PlanInput, actual: Actual): Plan {
     case 'Idle':
       return planIdle(desired, actual, requested);
     case 'Error':
+      if (!requested && desired && actual.astray) return planAstray(input, actual, desired);
       if (!requested || desired === undefined) return now({ kind: 'none', reason: actual.detail });
       if (actual.recover === 'by-hand') return now({ kind: 'refuse', reason: actual.detail });
       return now({ kind: 'replace', reason: actual.detail, changes: [] });
   }
+}
+
+/** It can't be reached, and what runs in it is left alone for as long as a terminal in use is. */
+function planAstray(input: PlanInput, actual: Actual, desired: Desired): Plan {
+  if (desired.suspended) return now({ kind: 'none', reason: 'the policy is suspended' });
+  const replace = replacement(input, actual, desired);
+  if (replace.at === null || replace.at > input.now) {
+    const { detail } = actual.phase === 'Error' ? actual : { detail: replace.reason };
+    return now({ kind: 'none', reason: detail }, [replace]);
+  }
+  return now({ kind: 'replace', reason: replace.reason, changes: replace.changes });
 }
 
 function now(action: Action, deferred: readonly Deferred[] = []): Plan {
@@ -134,8 +170,7 @@ function planRunning(input: PlanInput, actual: RunningTerminal): Plan {
     if (changes.length > 0) return now({ kind: 'update', reason: 'the policy is suspended', changes });
     return now({ kind: 'none', reason: 'the policy is suspended' });
   }
-  const replace =
-    desired && actual.revision !== desired.revision ? replacement(input, actual, desired) : null;
+  const replace = desired && isOutdated(actual, desired) ? replacement(input, actual, desired) : null;
   if (replace?.at != null && replace.at <= at) {
     return now({ kind: 'replace', reason: replace.reason, changes: replace.changes });
   }
@@ -148,6 +183,11 @@ function planRunning(input: PlanInput, actual: RunningTerminal): Plan {
     return now({ kind: 'update', reason, changes: [...limits, ...settings] }, deferred);
   }
   return now({ kind: 'none', reason: 'as declared' }, deferred);
+}
+
+/** Whether only a replacement makes it what it should be. */
+export function isOutdated(actual: Actual, desired: Desired): boolean {
+  return actual.revision !== desired.revision || actual.astray !== undefined;
 }
 
 function byTime(a: Deferred, b: Deferred): number {
@@ -180,7 +220,7 @@ function idleStop(input: PlanInput, actual: RunningTerminal): Deferred | null {
   return { kind: 'stop', at: quietAt(timeout, activity, at), reason, changes: [] };
 }
 
-function replacement(input: PlanInput, actual: RunningTerminal, desired: Desired): Deferred {
+function replacement(input: PlanInput, actual: Actual, desired: Desired): Deferred {
   const { windowOpensAt } = input;
   const { at, reason } = replacementTime(input, desired);
   const changes = changesOf(actual, desired);
@@ -194,26 +234,32 @@ function replacementTime(
   desired: Desired,
 ): { readonly at: number | null; readonly reason: string } {
   const { when, idleAfterMs, maxDelayMs } = desired.rollout;
+  const why = actual?.revision === desired.revision ? 'it was changed by hand' : 'the policy changed';
   const latest = maxDelayMs === null ? Number.POSITIVE_INFINITY : (driftedSince ?? at) + maxDelayMs;
   switch (when) {
     case 'now':
-      return { at, reason: 'the policy changed (rollout now)' };
+      return { at, reason: `${why} (rollout now)` };
     case 'idle': {
       const quietMs = actual?.operated ? Math.max(idleAfterMs, othersUseMs) : idleAfterMs;
       const idleAt = quietAt(quietMs, activity, at);
-      if (latest <= idleAt) return { at: latest, reason: 'the policy changed (longest delay over)' };
-      return { at: idleAt, reason: 'the policy changed (rollout when idle)' };
+      if (latest <= idleAt) return { at: latest, reason: `${why} (longest delay over)` };
+      return { at: idleAt, reason: `${why} (rollout when idle)` };
     }
     case 'nextStart':
       return {
         at: Number.isFinite(latest) ? latest : null,
-        reason: 'the policy changed (rollout at the next start)',
+        reason: `${why} (rollout at the next start)`,
       };
   }
 }
 
 /** What differs between the workload a terminal was made from and the declared one. */
 export function changesOf(actual: Actual, desired: Desired): readonly FieldChange[] {
+  const { astray = [] } = actual;
+  return actual.revision === desired.revision ? astray : [...workloadChanges(actual, desired), ...astray];
+}
+
+function workloadChanges(actual: Actual, desired: Desired): readonly FieldChange[] {
   if (actual.fingerprint === null) {
     return [{ field: 'revision', from: actual.revision, to: desired.revision }];
   }
@@ -228,8 +274,17 @@ function fieldChanges(from: WorkloadFingerprint, to: WorkloadFingerprint): Field
     .map((field) => {
       if (!field.startsWith('env.')) return { field, from: from[field] ?? null, to: to[field] ?? null };
       const word = (value: string | undefined, known: string) => (value === undefined ? null : known);
-      return { field, from: word(from[field], '(set)'), to: word(to[field], '(set anew)') };
+      const now = from[field] === undefined ? '(set)' : '(changed)';
+      return { field, from: word(from[field], '(set)'), to: word(to[field], now) };
     });
+}
+
+/** What differs and is changed in place. */
+export function inPlaceChanges(actual: Actual, desired: Template): readonly FieldChange[] {
+  return [
+    ...limitChanges(actual.limits, desired.limits),
+    ...settingChanges(actual.settings, settingsOf(desired)),
+  ];
 }
 
 /** Limits that the backend enforces and that differ; a backend that enforces none reports null. */

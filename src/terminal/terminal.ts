@@ -78,6 +78,8 @@ export interface Template {
   /** How long a start may take until /health answers, packages included. */
   readonly startTimeoutMs: number;
   readonly rollout: Rollout;
+  /** When its home is emptied; null: never. */
+  readonly reset: Reset | null;
   /** The policy is suspended: its terminals are left as they are. */
   readonly suspended: boolean;
 }
@@ -101,6 +103,15 @@ export interface Rollout {
   readonly pauseOnFailures: number;
   /** When running terminals may be replaced; null: at any time. */
   readonly window: Window | null;
+}
+
+/** The emptying of homes by a schedule. */
+export interface Reset {
+  /** A date and time, @daily, @weekly, @monthly, or cron, five fields. */
+  readonly schedule: string;
+  readonly timezone: string;
+  /** Paths in the home that stay. */
+  readonly keep: readonly string[];
 }
 
 /** A time that opens by a schedule. */
@@ -132,11 +143,20 @@ interface Observed {
   readonly settings?: Settings;
   /** Its last use as the backend knows it, whoever used it. Epoch milliseconds. */
   readonly lastActivityAt?: number;
+  /** What somebody changed about it by hand that only a replacement puts right, e.g. the network it was cut from. */
+  readonly astray?: readonly FieldChange[];
   /**
    * An operator brings it up and stops it when it is idle, and other processes like this one may use it: here it is only
    * declared.
    */
   readonly operated?: true;
+}
+
+/** One field that differs, in words; null: not there. Values of variables never appear. */
+export interface FieldChange {
+  readonly field: string;
+  readonly from: string | null;
+  readonly to: string | null;
 }
 
 /** What can be changed in place beyond the limits, in words: one entry a field of the policy. */

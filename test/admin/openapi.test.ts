@@ -92,6 +92,13 @@ const requests: readonly (readonly [method: string, path: string, route: string,
   ['POST', '/terminals/refresh', '/terminals/refresh', { only_idle: false }],
   ['POST', '/terminals/refresh', '/terminals/refresh', { reset: true }],
   ['GET', '/openapi.json', '/openapi.json'],
+  ['GET', '/plan', '/plan'],
+  ['POST', '/plan', '/plan', { files: [{ path: 'a.yaml', text: policyText('fresh') }] }],
+  ['POST', '/plan', '/plan', { files: [{ path: 'a.yaml' }] }],
+  ['POST', '/plan', '/plan', { files: [{ path: 'a.yaml', text: 'kind: [' }] }],
+  ['POST', '/reconcile', '/reconcile'],
+  ['POST', '/policies/default/retry', '/policies/{id}/retry'],
+  ['POST', '/policies/none/retry', '/policies/{id}/retry'],
 ];
 
 test('every answer is as the document says, on every route', async (t) => {

@@ -8,6 +8,8 @@ const commands = [
   'validate',
   'plan',
   'policies',
+  'reconcile',
+  'retry',
   'explain',
   'list',
   'stop',

@@ -58,7 +58,6 @@ describe('where there are no terminals yet', () => {
     ['list', 'NAME  USER  POLICY  CONTEXT  PHASE  ADDRESS\n'],
     ['list --json', '[]\n'],
     ['plan', '0 terminals, 0 to change\n'],
-    ['plan --json', '[]\n'],
     ['stop --all', ''],
     ['delete --all --yes', ''],
   ] as const) {

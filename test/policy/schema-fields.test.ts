@@ -9,11 +9,12 @@ const mountFields = ['source', 'target', 'readOnly'];
 const windowFields = ['schedule', 'durationMinutes', 'timezone'];
 
 /** A spec with one value at the end of a way; what a list or a mount needs else is there. */
-function at(way: Way, value: unknown): unknown {
+function at(way: Way, value: unknown, parent: Way[number] = ''): unknown {
   const [name, ...rest] = way;
   if (name === undefined) return value;
-  const inner = at(rest, value);
+  const inner = at(rest, value, name);
   if (typeof name === 'number') return [inner];
+  if (parent === 'reset') return { schedule: '@weekly', [name]: inner };
   const last = way.length === 1 && typeof name === 'string' ? name : '';
   const beside = mountFields.includes(last)
     ? { source: '/a', target: '/b' }
@@ -132,6 +133,15 @@ const fields: readonly Field[] = [
     bad: [0, 10_081, '60', true, null],
   },
   { way: ['rollout', 'window', 'timezone'], good: ['UTC', 'Europe/Berlin'], bad: ['', ...notTexts] },
+  { way: ['reset'], good: [{ schedule: '@weekly' }], bad: [...notMaps, {}] },
+  { way: ['reset', 'schedule'], good: ['@weekly', '0 3 * * 1'], bad: ['', 'x'.repeat(101), ...notTexts] },
+  { way: ['reset', 'timezone'], good: ['UTC', 'Europe/Berlin'], bad: ['', ...notTexts] },
+  {
+    way: ['reset', 'keep'],
+    good: [[], ['notes']],
+    bad: [Array.from({ length: 101 }, () => 'a'), ...notLists],
+  },
+  { way: ['reset', 'keep', 0], good: ['notes', '.config/git', long(1024)], bad: ['', long(1025), 1, null] },
   { way: ['startTimeoutSeconds'], good: [1, 3600], bad: [0, 3601, 1.5, '15', null] },
   { way: ['suspend'], good: [true, false], bad: ['no', 0, null] },
 ];

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { StartFailedError } from '../../src/errors.ts';
-import { withoutSecurity } from '../../src/proxy/discovery.ts';
+import { Discovery, withoutSecurity } from '../../src/proxy/discovery.ts';
+import { Templates } from '../../src/reconcile/templates.ts';
 import { discoveryUser } from '../../src/terminal/names.ts';
-import { keyOf, MemoryPolicies, policyOf, until } from '../reconcile/harness.ts';
+import { capturedLog, keyOf, MemoryPolicies, policyOf, until } from '../reconcile/harness.ts';
 import { asAlice, assertProblem, type Stack, send, sharedKey, stack } from './stack.ts';
 
 const document = {
@@ -179,4 +180,27 @@ test('what a crash left behind is removed at the start', async (t) => {
   await proxy.discovery.start();
   await until(() => proxy.backend.actual(discoveryKey) === undefined, 'it is removed');
   assert.equal(proxy.backend.actual(keyOf('alice'))?.phase, 'Running');
+});
+
+test('where other processes take answers too, each has a terminal of its own, and leaves theirs alone', async (t) => {
+  const proxy = await stack(t);
+  tells(proxy);
+  const backend = Object.assign(proxy.backend, { shared: true as const });
+  const made = new Set<string>();
+  const create = backend.create.bind(backend);
+  backend.create = async (desired, progress) => {
+    made.add(desired.name);
+    return { ...(await create(desired, progress)), operated: true };
+  };
+  const { log } = await capturedLog();
+  const policies = new MemoryPolicies(policyOf());
+  const parts = { backend, policies, templates: new Templates({}), log };
+  const [one, other] = [new Discovery(parts), new Discovery(parts)];
+  t.after(() => Promise.all([one.close(), other.close()]));
+  await Promise.all([one.start(), other.start()]);
+  await until(() => backend.count('remove') === 2, 'both were taken and removed');
+  assert.equal(made.size, 2);
+  const [policy = assert.fail()] = policies.current.policies.values();
+  for (const discovery of [one, other])
+    assert.equal((await discovery.answer(policy, '/system')).body, 'system 1');
 });

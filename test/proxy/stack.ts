@@ -23,6 +23,7 @@ import { terminalSockets } from '../../src/proxy/terminal-sockets.ts';
 import { Upstreams } from '../../src/proxy/upstreams.ts';
 import type { WebSocketProxy } from '../../src/proxy/websocket/websocket-proxy.ts';
 import { ActivityStore } from '../../src/reconcile/activity-store.ts';
+import { PolicyStatuses } from '../../src/reconcile/policy-status.ts';
 import { Reconciler } from '../../src/reconcile/reconciler.ts';
 import { Templates } from '../../src/reconcile/templates.ts';
 import { rulesWith } from '../policy/fixtures.ts';
@@ -141,6 +142,15 @@ export async function stack(t: TestContext, options: StackOptions = {}): Promise
           keyless: key === null,
         }),
         policies,
+        reload: async () => undefined,
+        rules: rulesWith(),
+        templates,
+        statuses: new PolicyStatuses({
+          policies,
+          entries: () => reconciler.entries,
+          stateOf: (policy) => reconciler.rollouts.stateOf(policy),
+          templates,
+        }),
         writer: readOnlyWriter(policies),
         reconciler,
         backend,

@@ -12,6 +12,7 @@ import type { Policy, PolicySet, PolicySpec } from '../../src/policy/policy.ts';
 import { ActivityStore } from '../../src/reconcile/activity-store.ts';
 import { GoodStore } from '../../src/reconcile/good-store.ts';
 import { type Policies, Reconciler } from '../../src/reconcile/reconciler.ts';
+import { ResetStore } from '../../src/reconcile/reset-store.ts';
 import { Templates } from '../../src/reconcile/templates.ts';
 import type { ContextId, PolicyId, TerminalKey, UserId } from '../../src/terminal/terminal.ts';
 import { MemoryBackend } from './memory-backend.ts';
@@ -100,6 +101,7 @@ export async function harness(t: TestContext, options: HarnessOptions = {}): Pro
     templates: new Templates({}),
     activity: new ActivityStore(dataDir, log),
     good: new GoodStore(dataDir, log),
+    resets: new ResetStore(dataDir, log),
     log,
     ...(options.resyncMs === undefined ? {} : { resyncMs: options.resyncMs }),
   });

@@ -183,8 +183,8 @@ test('values of variables never show in a plan', () => {
   const { action } = plan({ desired: next, actual: before });
   assert.deepEqual('changes' in action && action.changes, [
     { field: 'env.GONE', from: '(set)', to: null },
-    { field: 'env.NEW', from: null, to: '(set anew)' },
-    { field: 'env.TOKEN', from: '(set)', to: '(set anew)' },
+    { field: 'env.NEW', from: null, to: '(set)' },
+    { field: 'env.TOKEN', from: '(set)', to: '(changed)' },
   ]);
   assert.doesNotMatch(JSON.stringify(action), /secret/);
 });

@@ -19,15 +19,17 @@ import type {
 } from '../../terminal/terminal.ts';
 import type { Backend, BackendListener, Progress } from '../backend.ts';
 import { isHealthy, waitHealthy } from '../health.ts';
-import { makeHome, removeHome } from '../home.ts';
+import { homePath, makeHome, removeHome } from '../home.ts';
+import { wipe, wipeHere } from '../wipe.ts';
 import { containerOptions, imageUser, limitsConfig, ours } from './container.ts';
 import { accepting, engineCall, reasonOf, statusOf, unlimitedCall } from './engine.ts';
 import { followEvents } from './events.ts';
 import { Images } from './images.ts';
 import { lastLines } from './logs.ts';
 import { NetworkGoneError, Networks } from './network.ts';
-import { type Addresses, addressesOf, keyOf, observe } from './observe.ts';
+import { type Addresses, addressesOf, keyOf, networkCutFrom, observe } from './observe.ts';
 import { hostPaths } from './own-mounts.ts';
+import { wipeAsRoot } from './wipe-as-root.ts';
 
 export interface DockerBackendOptions {
   /** Absolute path of the homes, as this process sees it. */
@@ -79,7 +81,8 @@ export class DockerBackend implements Backend {
 
   // --- observing ----------------------------------------------------------
 
-  async list(signal: AbortSignal): Promise<readonly Actual[]> {
+  /** @param seen told of each container */
+  async list(signal: AbortSignal, seen?: (id: string, key: TerminalKey) => void): Promise<readonly Actual[]> {
     const listing = await engineCall(signal, (abortSignal) =>
       this.#docker.listContainers({ all: true, filters: { label: [ours] }, abortSignal }),
     );
@@ -89,7 +92,9 @@ export class DockerBackend implements Backend {
       for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
         const info = await this.#inspectContainer(id, signal);
         const actual = info && (await this.#observeAsked(info, signal));
-        if (actual) found.push(actual);
+        if (!actual) continue;
+        found.push(actual);
+        seen?.(id, actual.key);
       }
     };
     await Promise.all(Array.from({ length: parallelInspects }, inspectNext));
@@ -104,6 +109,8 @@ export class DockerBackend implements Backend {
   watch(listener: BackendListener, signal: AbortSignal): void {
     const looking = new Set<string>();
     const again = new Set<string>();
+    /** Of our containers, since events of networks do not say whose theirs are. */
+    const known = new Map<string, TerminalKey>();
 
     const look = async (id: string, key: TerminalKey): Promise<void> => {
       if (looking.has(id)) {
@@ -113,6 +120,7 @@ export class DockerBackend implements Backend {
       looking.add(id);
       try {
         const info = await this.#inspectContainer(id, signal);
+        if (info === null) known.delete(id);
         // One that is gone, or was renamed, may have been replaced by now: what counts is what bears the name.
         listener.changed(key, (info && this.#observe(info)) ?? (await this.inspect(key, signal)));
       } catch (error) {
@@ -127,9 +135,18 @@ export class DockerBackend implements Backend {
       {
         happened: (id, attributes) => {
           const key = keyOf(attributes);
+          if (key === null) return;
+          known.set(id, key);
+          void look(id, key);
+        },
+        networkChanged: (id) => {
+          const key = known.get(id);
           if (key) void look(id, key);
         },
-        connected: async () => listener.relisted(await this.list(signal)),
+        connected: async () => {
+          known.clear();
+          listener.relisted(await this.list(signal, (id, key) => known.set(id, key)));
+        },
       },
       this.#log,
       signal,
@@ -207,6 +224,11 @@ export class DockerBackend implements Backend {
     progress('starting');
     const info = await this.#inspectContainer(desired.name, signal);
     if (info === null) return this.create(desired, progress, signal);
+    if (networkCutFrom(info) !== null) {
+      // It would start without an address.
+      await this.#removeContainer(info.Id, signal);
+      return this.create(desired, progress, signal);
+    }
     try {
       if (desired.workload.persistent) await this.#makeHome(desired.key, signal);
       return await this.#startContainer(info.Id, desired, signal);
@@ -245,7 +267,22 @@ export class DockerBackend implements Backend {
   async remove(key: TerminalKey, { files }: { readonly files: boolean }, signal: AbortSignal): Promise<void> {
     const info = await this.#inspectContainer(terminalName(key), signal);
     if (info && keyOf(info.Config.Labels ?? {})) await this.#removeContainer(info.Id, signal);
-    if (files) await removeHome(this.#options.dataDir, key);
+    if (!files) return;
+    try {
+      await removeHome(this.#options.dataDir, key);
+    } catch (error) {
+      // Its image has a shell, with which what was made as root goes too.
+      if (info === null) throw error;
+      await this.#empty(key, [], info.Config.Image, signal);
+    }
+  }
+
+  async reset({ key, name, workload }: Desired, keep: readonly string[], signal: AbortSignal): Promise<void> {
+    // Only stopped at first: if the rest fails there is still something that is to be reset.
+    const info = await this.#inspectContainer(name, signal);
+    if (info && keyOf(info.Config.Labels ?? {})) await this.stop(key, signal);
+    await this.#empty(key, keep, workload.image, signal);
+    await this.remove(key, { files: false }, signal);
   }
 
   async close(): Promise<void> {
@@ -286,10 +323,28 @@ export class DockerBackend implements Backend {
   }
 
   async #makeHome(key: TerminalKey, signal: AbortSignal): Promise<string> {
+    const translate = await this.#hostPaths(signal);
+    return translate(await makeHome(this.#options.dataDir, key, imageUser));
+  }
+
+  /** @param image has a shell; it is needed only where what root made is not ours to remove */
+  async #empty(key: TerminalKey, keep: readonly string[], image: string, signal: AbortSignal): Promise<void> {
+    const home = homePath(this.#options.dataDir, key);
+    const asRoot = wipeAsRoot(this.#docker, {
+      name: terminalName(key),
+      hostHome: async () => (await this.#hostPaths(signal))(home),
+      image: async () => {
+        await this.#images.ensure(image, () => undefined, signal);
+        return image;
+      },
+    });
+    await wipe(home, keep, [wipeHere(home), asRoot], signal);
+  }
+
+  async #hostPaths(signal: AbortSignal): Promise<(file: string) => string> {
     this.#hostPath ??= hostPaths(this.#docker, this.#options.dataDir, signal);
     try {
-      const translate = await this.#hostPath;
-      return translate(await makeHome(this.#options.dataDir, key, imageUser));
+      return await this.#hostPath;
     } catch (error) {
       this.#hostPath = null;
       throw error;

@@ -5,17 +5,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { Logger } from 'pino';
-import { ours } from './container.ts';
 import { unlimitedCall } from './engine.ts';
 
 export interface EventReceiver {
   /** Something happened to the container of this id, which has or had these labels. */
   happened(containerId: string, labels: Readonly<Record<string, string>>): void;
+  /** This container, which may be anybody's, was put into a network or cut from one. */
+  networkChanged(containerId: string): void;
   /** The stream is (back) up: what happened before is not known. */
   connected(): Promise<void>;
 }
 
 const kinds = ['start', 'die', 'stop', 'kill', 'pause', 'unpause', 'destroy', 'update', 'oom', 'rename'];
+const networkKinds = ['connect', 'disconnect'];
 const firstPauseMs = 100;
 const longestPauseMs = 5_000;
 /** A line longer than this is not an event. */
@@ -32,7 +34,8 @@ export async function followEvents(
   let lost = false;
   while (!signal.aborted) {
     try {
-      const filters = JSON.stringify({ type: ['container'], label: [ours], event: kinds });
+      // Not filtered by label: events of networks have none, and those of other containers are dropped here.
+      const filters = JSON.stringify({ type: ['container', 'network'], event: [...kinds, ...networkKinds] });
       const stream = await unlimitedCall(signal, (abortSignal) => docker.getEvents({ filters, abortSignal }));
       try {
         if (lost) log.info('the Docker event stream is back');
@@ -59,7 +62,9 @@ function receive(line: string, receiver: EventReceiver): void {
   const { Actor: actor } = event;
   if (typeof actor !== 'object' || actor === null || !('ID' in actor)) return;
   const attributes = 'Attributes' in actor && typeof actor.Attributes === 'object' ? actor.Attributes : {};
-  receiver.happened(String(actor.ID), { ...attributes });
+  if (!('Type' in event) || event.Type !== 'network') receiver.happened(String(actor.ID), { ...attributes });
+  else if (attributes !== null && 'container' in attributes)
+    receiver.networkChanged(String(attributes.container));
 }
 
 /** Chunks split anywhere, also within a character. */

@@ -72,6 +72,7 @@ export function observe(info: ContainerInspectInfo, viewpoint: Viewpoint): Actua
   const containerLabels: LabelMap = info.Config.Labels ?? {};
   const key = keyOf(containerLabels);
   if (key === null || nameOf(info) !== terminalName(key)) return null;
+  const cut = networkCutFrom(info);
   const observed = {
     key,
     name: nameOf(info),
@@ -79,6 +80,7 @@ export function observe(info: ContainerInspectInfo, viewpoint: Viewpoint): Actua
     fingerprint: parseFingerprint(containerLabels[labels.fingerprint]),
     limits: limitsOf(info),
     idleTimeoutMs: Number(containerLabels[labels.idleTimeout]) || 0,
+    ...(cut === null ? {} : { astray: [{ field: 'network', from: null, to: cut }] }),
   };
   const { State: state } = info;
   if (state.Paused) {
@@ -94,7 +96,8 @@ export function observe(info: ContainerInspectInfo, viewpoint: Viewpoint): Actua
   const address = viewpoint.address(addressesOf(info, viewpoint.publishHost));
   const apiKey = apiKeyOf(info);
   if (address === null || apiKey === null) {
-    const detail = apiKey === null ? 'the container has no key' : 'the container has no address';
+    const address = cut === null ? 'the container has no address' : `it was cut from the network "${cut}"`;
+    const detail = apiKey === null ? 'the container has no key' : address;
     return { ...observed, phase: 'Error', detail, recover: 'replace' };
   }
   const young = viewpoint.now - startedAt < (Number(containerLabels[labels.startTimeout]) || 15_000);
@@ -102,6 +105,16 @@ export function observe(info: ContainerInspectInfo, viewpoint: Viewpoint): Actua
     return { ...observed, phase: 'Provisioning', detail: 'it has just started' };
   }
   return { ...observed, phase: 'Running', address, apiKey, startedAt };
+}
+
+/** The network that a container was made in and is in no more; null: there is none such. */
+export function networkCutFrom({ HostConfig, NetworkSettings }: ContainerInspectInfo): string | null {
+  const { NetworkMode: mode = '' } = HostConfig;
+  const made = mode === 'default' ? 'bridge' : mode;
+  if (made === '' || made === 'host' || made === 'none' || made.startsWith('container:')) return null;
+  const present = Object.entries(NetworkSettings.Networks ?? {});
+  // It may have been named by its id.
+  return present.some(([name, { NetworkID }]) => name === made || NetworkID?.startsWith(made)) ? null : made;
 }
 
 function apiKeyOf(info: ContainerInspectInfo): string | null {

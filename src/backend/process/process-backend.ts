@@ -19,6 +19,7 @@ import type {
 } from '../../terminal/terminal.ts';
 import type { Backend, BackendListener, Progress } from '../backend.ts';
 import { homePath, removeHome } from '../home.ts';
+import { wipe, wipeHere } from '../wipe.ts';
 import { Accounts } from './accounts.ts';
 import type { Variables } from './environment.ts';
 import { emptyHome } from './homes.ts';
@@ -156,6 +157,17 @@ export class ProcessBackend implements Backend {
     }
     await emptyHome(path.join(this.#states.folderOf(name), 'home'), record?.uid ?? null, signal);
     await this.#states.remove(name);
+  }
+
+  async reset({ key, name }: Desired, keep: readonly string[], signal: AbortSignal): Promise<void> {
+    const record = await this.#states.read(name);
+    await this.#servers.end(name, record, signal);
+    if (record) await this.#states.write(name, { ...record, server: null, starting: false });
+    const home = homePath(this.#options.dataDir, key);
+    // First as its user, whose other terminals may run: then only what they can't remove themselves is left for us.
+    const own = record?.uid == null ? [] : [wipeHere(home, record.uid)];
+    await wipe(home, keep, [...own, wipeHere(home)], signal);
+    await this.remove(key, { files: false }, signal);
   }
 
   async close(): Promise<void> {

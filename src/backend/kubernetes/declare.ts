@@ -1,0 +1,163 @@
+/**
+ * Desired state → Terminal resource. Pure.
+ * @module
+ */
+
+import { labels as childLabels, shortHash } from '../../operator/child-names.ts';
+import { covers } from '../../operator/covers.ts';
+import { type TerminalResource, terminals } from '../../operator/terminal-resource.ts';
+import { fingerprintOf } from '../../terminal/desired.ts';
+import { cpuQuantity, memoryQuantity } from '../../terminal/quantity.ts';
+import type { Desired } from '../../terminal/terminal.ts';
+
+export type JsonMap = Readonly<Record<string, unknown>>;
+
+/** What the configuration adds to the Pod of every terminal. */
+export interface PodSettings {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly nodeSelector: Readonly<Record<string, string>>;
+  readonly tolerations: readonly JsonMap[];
+  readonly podSecurityContext: JsonMap;
+  readonly containerSecurityContext: JsonMap;
+  /** Keep to Pod Security "restricted". */
+  readonly restricted: boolean;
+}
+
+/** On a Terminal: the revision it was declared with. On its Pod: the one that it was made from. */
+export const revisionAnnotation = 'openwebui.com/workload-revision';
+/** What the workload was, in the words of a plan. */
+export const fingerprintAnnotation = 'openwebui.com/workload';
+/** The field manager of all that the orchestrator writes. */
+export const manager = 'terminals-orchestrator';
+
+/** Shorter than the operator's own limit, a start takes that; a policy's longer one goes along. */
+const operatorsStartMs = 60_000;
+
+/** What is applied: a Terminal without what the API server adds to it. */
+export interface Declared {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  };
+  readonly spec: JsonMap;
+}
+
+/** The Terminal of a desired state, whole. */
+export function declare(desired: Desired, settings: PodSettings, namespace: string): Declared {
+  const { key, name, workload, revision } = desired;
+  return {
+    apiVersion: terminals.apiVersion,
+    kind: terminals.kind,
+    metadata: {
+      name,
+      namespace,
+      labels: {
+        [childLabels.partOf]: 'open-terminal',
+        [childLabels.managedBy]: 'terminals',
+        [childLabels.user]: shortHash(key.user),
+        [childLabels.policy]: key.policy,
+      },
+      annotations: {
+        [revisionAnnotation]: revision,
+        [fingerprintAnnotation]: JSON.stringify(fingerprintOf(workload)),
+      },
+    },
+    spec: {
+      userId: key.user,
+      policyId: key.policy,
+      ...(key.context === null ? {} : { contextId: key.context }),
+      ...workloadSpec(desired, settings),
+      ...settingsSpec(desired),
+      persistence: { enabled: workload.persistent, ...homeSpec(desired) },
+    },
+  };
+}
+
+/**
+ * The Terminal as it is, with only what changes in place as desired: its Pod stays. A suspended policy changes nothing but
+ * that it is suspended.
+ */
+export function declareInPlace(existing: TerminalResource, whole: Declared, suspended: boolean): Declared {
+  const { metadata, spec } = existing;
+  const kept = pick(spec, Object.keys(whole.spec));
+  const persistence = pick(spec.persistence, ['enabled', 'size', 'storageClass']);
+  const changed = suspended
+    ? { persistence, suspend: true }
+    : {
+        ...pick(whole.spec, ['resources', 'idleTimeoutMinutes', 'startTimeoutSeconds', 'suspend']),
+        persistence: { ...persistence, ...without(whole.spec.persistence, 'enabled') },
+      };
+  const annotations = pick(metadata.annotations ?? {}, [revisionAnnotation, fingerprintAnnotation]);
+  return { ...whole, metadata: { ...whole.metadata, annotations }, spec: { ...kept, ...changed } };
+}
+
+/** Whether a Terminal is declared so already, and nothing need be written. The revision stands for what is left out. */
+export function isDeclared({ metadata, spec }: TerminalResource, declared: Declared): boolean {
+  return (
+    covers(metadata.annotations, declared.metadata.annotations) &&
+    covers(metadata.labels, declared.metadata.labels) &&
+    covers(spec, declared.spec)
+  );
+}
+
+/** What takes another Pod to change. */
+function workloadSpec({ workload, revision }: Desired, settings: PodSettings): JsonMap {
+  const { image, packages, pipPackages, env, allowedDomains } = workload;
+  const { labels, nodeSelector, tolerations, podSecurityContext, containerSecurityContext } = settings;
+  return {
+    ...{ image, packages, pipPackages, env },
+    ...(allowedDomains === null ? {} : { egress: { allowedDomains } }),
+    restricted: settings.restricted,
+    podTemplate: {
+      metadata: {
+        ...(isEmpty(labels) ? {} : { labels }),
+        // Tells a Pod of this workload from one of the workload before it.
+        annotations: { [revisionAnnotation]: revision },
+      },
+      spec: {
+        ...(isEmpty(nodeSelector) ? {} : { nodeSelector }),
+        ...(tolerations.length === 0 ? {} : { tolerations }),
+      },
+    },
+    ...(isEmpty(podSecurityContext) ? {} : { podSecurityContext }),
+    ...(isEmpty(containerSecurityContext) ? {} : { containerSecurityContext }),
+  };
+}
+
+function settingsSpec({ limits, reservation, idleTimeoutMs, startTimeoutMs, suspended }: Desired): JsonMap {
+  const requests = reservation && {
+    cpu: cpuQuantity(reservation.cpuMillis),
+    memory: memoryQuantity(reservation.memoryBytes),
+  };
+  return {
+    resources: {
+      ...(requests === null ? {} : { requests }),
+      limits: { cpu: cpuQuantity(limits.cpuMillis), memory: memoryQuantity(limits.memoryBytes) },
+    },
+    idleTimeoutMinutes: idleTimeoutMs / 60_000,
+    ...(startTimeoutMs > operatorsStartMs ? { startTimeoutSeconds: Math.ceil(startTimeoutMs / 1000) } : {}),
+    suspend: suspended,
+  };
+}
+
+function homeSpec({ reservation }: Desired): JsonMap {
+  if (reservation === null) return {};
+  const { homeBytes, storageClass } = reservation;
+  return { size: memoryQuantity(homeBytes), ...(storageClass === null ? {} : { storageClass }) };
+}
+
+function pick<T extends object>(from: T, names: readonly string[]): Record<string, T[keyof T]> {
+  return Object.fromEntries(Object.entries(from).filter(([name]) => names.includes(name)));
+}
+
+function without(from: unknown, name: string): JsonMap {
+  return Object.fromEntries(Object.entries(Object(from)).filter(([field]) => field !== name));
+}
+
+function isEmpty(map: object): boolean {
+  return Object.keys(map).length === 0;
+}

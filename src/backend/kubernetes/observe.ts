@@ -1,0 +1,173 @@
+/**
+ * A Terminal with its Pod and its Secret, as the caches have them → actual state. Pure.
+ * @module
+ */
+import type { Pod, Secret } from '../../kubernetes/objects.ts';
+import { apiKeyField, keyHashAnnotation, terminalPort } from '../../operator/child-names.ts';
+import { keyHashOf } from '../../operator/children.ts';
+import { stopAnnotation, type TerminalResource } from '../../operator/terminal-resource.ts';
+import { terminalName } from '../../terminal/names.ts';
+import { cpuQuantity, memoryQuantity, parseCpu, parseMemory } from '../../terminal/quantity.ts';
+import type {
+  Actual,
+  Address,
+  ContextId,
+  PolicyId,
+  Revision,
+  Settings,
+  TerminalKey,
+  TerminalName,
+  UserId,
+  WorkloadFingerprint,
+} from '../../terminal/terminal.ts';
+import { fingerprintAnnotation, revisionAnnotation } from './declare.ts';
+
+export interface Parts {
+  readonly terminal: TerminalResource;
+  readonly pod: Pod | undefined;
+  readonly secret: Secret | undefined;
+}
+
+/** By what a terminal is reached: its Pod's address, or its Service's name where Pods can't be reached. */
+export type AddressKind = 'pod' | 'service';
+
+/** Reasons of phase Error that end by themselves within a moment: the kubelet starts the container again at once. */
+const restarting = new Set(['ContainerEnded', 'OOMKilled']);
+/** The kubelet has not heard of a new Secret yet, and tries again. */
+const notHeardYet = /failed to sync (secret|configmap) cache/;
+
+/** Whose terminal a resource is. */
+export function keyOf({ spec }: TerminalResource): TerminalKey {
+  return {
+    user: spec.userId as UserId,
+    policy: spec.policyId as PolicyId,
+    context: spec.contextId === undefined ? null : (spec.contextId as ContextId),
+  };
+}
+
+/** Its last use as the resource knows it; without any, its creation. Epoch milliseconds. */
+export function lastActivityOf({ status, metadata }: TerminalResource): number {
+  const at = Date.parse(status?.lastActivityAt ?? metadata.creationTimestamp ?? '');
+  return Number.isNaN(at) ? 0 : at;
+}
+
+/** The actual state of a Terminal; null for one whose name is not the one of its user and policy. */
+export function observe(parts: Parts, addressKind: AddressKind): Actual | null {
+  const { terminal } = parts;
+  const { metadata, spec, status } = terminal;
+  const key = keyOf(terminal);
+  if (metadata.name !== terminalName(key)) return null;
+  const observed = {
+    key,
+    name: metadata.name as TerminalName,
+    revision: (metadata.annotations?.[revisionAnnotation] ?? '') as Revision,
+    fingerprint: parseFingerprint(metadata.annotations?.[fingerprintAnnotation]),
+    limits: {
+      cpuMillis: parseCpu(spec.resources.limits.cpu),
+      memoryBytes: parseMemory(spec.resources.limits.memory),
+    },
+    idleTimeoutMs: spec.idleTimeoutMinutes * 60_000,
+    settings: settingsOf(terminal),
+    lastActivityAt: lastActivityOf(terminal),
+    operated: true,
+  } as const;
+  const provisioning = (detail: string) => ({ ...observed, phase: 'Provisioning', detail }) as const;
+  if (metadata.deletionTimestamp) return provisioning('it is being deleted');
+  if (status?.phase === 'Idle')
+    return isWoken(terminal) ? provisioning('it is being started again') : { ...observed, phase: 'Idle' };
+
+  const run = runOf(parts, addressKind);
+  if (run !== null) return { ...observed, phase: 'Running', ...run };
+  if (status === undefined || (status.observedGeneration ?? 0) < (metadata.generation ?? 0))
+    return provisioning('it waits for the operator');
+  if (status.phase === 'Error' && !passes(terminal))
+    return { ...observed, phase: 'Error', detail: status.message || reasonOf(terminal), recover: 'replace' };
+  return provisioning(status.phase === 'Running' ? 'its Pod is not ready' : detailOf(terminal));
+}
+
+/** The reason that the operator gives for the phase, in one word. */
+export function reasonOf({ status }: TerminalResource): string {
+  const conditions = status?.conditions ?? [];
+  const stalled = conditions.find(({ type, status: value }) => type === 'Stalled' && value === 'True');
+  return (stalled ?? conditions.find(({ type }) => type === 'Ready'))?.reason ?? '';
+}
+
+/** Whether an error goes away without anybody's doing. */
+function passes(terminal: TerminalResource): boolean {
+  return restarting.has(reasonOf(terminal)) || notHeardYet.test(terminal.status?.message ?? '');
+}
+
+function detailOf(terminal: TerminalResource): string {
+  return terminal.status?.message || reasonOf(terminal) || 'it starts';
+}
+
+/** Used after it was stopped: the operator is about to see that. */
+function isWoken(terminal: TerminalResource): boolean {
+  const { metadata, status } = terminal;
+  const stop = Date.parse(metadata.annotations?.[stopAnnotation] ?? '');
+  const usedAt = lastActivityOf(terminal);
+  return usedAt > Date.parse(status?.idleSince ?? '') && !(stop >= usedAt);
+}
+
+/**
+ * Where it runs; null where nobody may be sent: the Pod is not ready, on its way out, from the workload before, or started
+ * with another key than its Secret holds.
+ */
+function runOf(
+  { terminal, pod, secret }: Parts,
+  addressKind: AddressKind,
+): { readonly address: Address; readonly apiKey: string; readonly startedAt: number } | null {
+  if (pod === undefined || secret === undefined || pod.metadata.deletionTimestamp || !isReady(pod))
+    return null;
+  const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
+  if (owner?.uid !== terminal.metadata.uid) return null;
+  const made = pod.metadata.annotations;
+  const declared = terminal.metadata.annotations?.[revisionAnnotation];
+  if (made?.[revisionAnnotation] !== declared && !terminal.spec.suspend) return null;
+  const key = secret.data?.[apiKeyField];
+  if (!key || made?.[keyHashAnnotation] !== keyHashOf(secret)) return null;
+  const host = addressKind === 'pod' ? pod.status?.podIP : serviceHost(terminal);
+  if (!host) return null;
+  return {
+    address: { host, port: terminalPort },
+    apiKey: Buffer.from(key, 'base64').toString(),
+    startedAt: startOf(pod),
+  };
+}
+
+function serviceHost({ metadata, status }: TerminalResource): string {
+  return `${status?.serviceName ?? metadata.name}.${metadata.namespace}.svc`;
+}
+
+function isReady({ status }: Pod): boolean {
+  return status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true;
+}
+
+/** Of the container: a restart within its Pod ends connections too. */
+function startOf({ status, metadata }: Pod): number {
+  const running = status?.containerStatuses?.find(({ state }) => state?.running)?.state?.running;
+  return Date.parse(running?.startedAt ?? status?.startTime ?? metadata.creationTimestamp ?? '') || 0;
+}
+
+function settingsOf({ spec }: TerminalResource): Settings {
+  const { requests } = spec.resources;
+  const { size, storageClass } = spec.persistence;
+  return {
+    idleTimeoutMinutes: String(spec.idleTimeoutMinutes),
+    suspend: String(spec.suspend),
+    'resources.requests.cpu': cpuQuantity(parseCpu(requests.cpu)),
+    'resources.requests.memory': memoryQuantity(parseMemory(requests.memory)),
+    'persistence.size': memoryQuantity(parseMemory(size)),
+    ...(storageClass === undefined ? {} : { 'persistence.storageClass': storageClass }),
+  };
+}
+
+function parseFingerprint(text: string | undefined): WorkloadFingerprint | null {
+  if (text === undefined) return null;
+  try {
+    const parsed: unknown = JSON.parse(text);
+    return typeof parsed === 'object' && parsed !== null ? (parsed as WorkloadFingerprint) : null;
+  } catch {
+    return null;
+  }
+}

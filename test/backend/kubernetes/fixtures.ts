@@ -1,0 +1,162 @@
+/** Backends on a real API server, and a kubelet that only says what one would say: no node takes these Pods. */
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import type { BackendListener } from '../../../src/backend/backend.ts';
+import { KubernetesBackend } from '../../../src/backend/kubernetes/kubernetes-backend.ts';
+import type { RequestOptions } from '../../../src/kubernetes/client.ts';
+import { KubeClient } from '../../../src/kubernetes/client.ts';
+import { Informer } from '../../../src/kubernetes/informer.ts';
+import { type Pod, pathOf, pods } from '../../../src/kubernetes/objects.ts';
+import { builtinPolicy } from '../../../src/policy/builtin.ts';
+import type { PolicySpec } from '../../../src/policy/policy.ts';
+import { renderTemplate } from '../../../src/terminal/desired.ts';
+import { terminalName } from '../../../src/terminal/names.ts';
+import type {
+  Actual,
+  ContextId,
+  Desired,
+  PolicyId,
+  TerminalKey,
+  UserId,
+} from '../../../src/terminal/terminal.ts';
+import { type Cluster, kubeConfig, quiet } from '../../operator/cluster.ts';
+
+/** The image that no node has. */
+export const missingImage = 'localhost/missing:1';
+export const never = new AbortController().signal;
+export const silent = () => undefined;
+
+export function keyOf(user: string, policy = 'default', context: string | null = null): TerminalKey {
+  return { policy: policy as PolicyId, user: user as UserId, context: context as ContextId | null };
+}
+
+/** Counts what it is asked to do, by method. */
+class CountingClient extends KubeClient {
+  readonly requests: string[] = [];
+
+  override request<T>(
+    method: Parameters<KubeClient['request']>[0],
+    path: string,
+    options?: RequestOptions,
+  ): Promise<T> {
+    this.requests.push(`${method} ${path}`);
+    return super.request<T>(method, path, options);
+  }
+}
+
+export interface TestBackend {
+  readonly backend: KubernetesBackend;
+  /** `METHOD path` of every request but watches. */
+  readonly requests: string[];
+  /** What a listener was told, in order. */
+  readonly seen: (readonly [TerminalKey, Actual | undefined])[];
+  desired(user: string, spec?: Partial<PolicySpec>): Desired;
+}
+
+export interface TestBackendOptions {
+  readonly address?: 'pod' | 'service';
+  readonly kubeConfig?: ReturnType<typeof kubeConfig>;
+  readonly syncMs?: number;
+}
+
+/** One orchestrator's backend; closed when the test ends. */
+export function backendOn(t: TestContext, cluster: Cluster, options: TestBackendOptions = {}): TestBackend {
+  const client = new CountingClient(options.kubeConfig ?? kubeConfig());
+  const backend = new KubernetesBackend({
+    client,
+    namespace: cluster.namespace,
+    address: options.address ?? 'pod',
+    pods: {
+      labels: { team: 'data' },
+      nodeSelector: { 'terminals-test': 'nowhere' },
+      tolerations: [],
+      podSecurityContext: {},
+      containerSecurityContext: {},
+      restricted: false,
+    },
+    log: quiet,
+    ...(options.syncMs === undefined ? {} : { syncMs: options.syncMs }),
+  });
+  t.after(() => backend.close());
+  const seen: TestBackend['seen'] = [];
+  const listener: BackendListener = {
+    changed: (key, actual) => seen.push([key, actual]),
+    relisted: (all) => {
+      for (const actual of all) seen.push([actual.key, actual]);
+    },
+  };
+  backend.watch(listener, AbortSignal.any([never]));
+  const desired = (user: string, changes: Partial<PolicySpec> = {}): Desired => {
+    const { spec } = builtinPolicy({ image: 'open-terminal:1' });
+    const key = keyOf(user);
+    return { key, name: terminalName(key), ...renderTemplate({ ...spec, ...changes }, backend.platform) };
+  };
+  return { backend, requests: client.requests, seen, desired };
+}
+
+/** Says of every Pod that it is ready, or that its image can't be pulled, after the time that this takes. */
+export function pretendKubelet(t: TestContext, cluster: Cluster, startMs = 0): void {
+  const stopping = new AbortController();
+  t.after(() => stopping.abort());
+  const { client, namespace } = cluster;
+  const informer = new Informer<Pod>({ client, namespace, log: quiet, resource: pods });
+  const started = new Set<string | undefined>();
+  informer.onChange((pod) => {
+    if (pod === undefined || pod.metadata.deletionTimestamp || started.has(pod.metadata.uid)) return;
+    started.add(pod.metadata.uid);
+    const ip = `10.9.${started.size >> 8}.${started.size & 255}`;
+    const status = pod.spec?.containers[0]?.image === missingImage ? unpullable(ip) : ready(ip, true);
+    const said = () => void setStatus(cluster, pod.metadata.name, status).catch(() => undefined);
+    if (startMs === 0) said();
+    else setTimeout(said, startMs).unref();
+  });
+  void informer.run(stopping.signal);
+}
+
+/** As a kubelet whose readiness probe has another answer. */
+export async function setReady(cluster: Cluster, name: string, isReady: boolean): Promise<void> {
+  const pod = await cluster.pod(name);
+  await setStatus(cluster, name, ready(pod.status?.podIP ?? '', isReady));
+}
+
+async function setStatus({ client, namespace }: Cluster, name: string, status: object): Promise<void> {
+  await client.request('PATCH', pathOf(pods, namespace, name, 'status'), {
+    body: { status },
+    contentType: 'application/merge-patch+json',
+  });
+}
+
+function ready(ip: string, isReady: boolean): object {
+  return {
+    phase: 'Running',
+    startTime: new Date().toISOString(),
+    podIP: ip,
+    podIPs: [{ ip }],
+    conditions: [
+      { type: 'PodScheduled', status: 'True' },
+      { type: 'Ready', status: isReady ? 'True' : 'False' },
+    ],
+  };
+}
+
+function unpullable(ip: string): object {
+  const waiting = { reason: 'ErrImagePull', message: `no such image: ${missingImage}` };
+  const container = { name: 'terminal', image: missingImage, imageID: '', ready: false, restartCount: 0 };
+  return {
+    podIP: ip,
+    podIPs: [{ ip }],
+    conditions: [{ type: 'PodScheduled', status: 'True' }],
+    containerStatuses: [{ ...container, state: { waiting } }],
+  };
+}
+
+/** The phases that a listener was told of a terminal, each once in a row. */
+export function phases(seen: TestBackend['seen'], user: string): readonly string[] {
+  const own = seen.filter(([key]) => key.user === user).map(([, actual]) => actual?.phase ?? 'gone');
+  return own.filter((phase, index) => phase !== own[index - 1]);
+}
+
+export function running(actual: Actual | undefined): Extract<Actual, { phase: 'Running' }> {
+  assert.equal(actual?.phase, 'Running', JSON.stringify(actual));
+  return actual;
+}

@@ -1,0 +1,239 @@
+/**
+ * The chart with the built image on a real node, and real Open Terminal Pods. The node has to have the image: it is built
+ * and loaded with the command that TERMINALS_TEST_LOAD_IMAGE names (as `kind load docker-image` is one), or it is there
+ * already under the name in TERMINALS_TEST_IMAGE.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { stringify } from 'yaml';
+import { call, chart } from '../charts/helm.ts';
+import { withoutNode } from '../engines.ts';
+import { asUser, key, waitFor } from './program.ts';
+
+const run = promisify(execFile);
+const { TERMINALS_TEST_IMAGE: givenImage, TERMINALS_TEST_LOAD_IMAGE: load } = process.env;
+const required = process.env.TERMINALS_TEST_REQUIRE?.includes('kubernetes') === true;
+const small = { requests: { cpu: '10m', memory: '64Mi' } };
+const timeout = 600_000;
+
+async function reasonToSkip(): Promise<string | false> {
+  const why = await withoutNode();
+  if (why !== false || givenImage || load) return why;
+  const missing = 'no image: neither TERMINALS_TEST_LOAD_IMAGE nor TERMINALS_TEST_IMAGE is set';
+  if (required) throw new Error(missing);
+  return `skipped: ${missing}`;
+}
+
+/** The program's image, on the node. */
+async function imageOnNode(): Promise<string> {
+  if (givenImage) return givenImage;
+  const image = 'localhost/terminals-test:latest';
+  const env = { ...process.env, DOCKER_BUILDKIT: '0' };
+  await run('docker', ['build', '--network', 'host', '--tag', image, '.'], {
+    env,
+    maxBuffer: 1 << 26,
+    timeout,
+  });
+  const [program = '', ...args] = (load ?? '').split(' ');
+  await run(program, [...args, image], { timeout });
+  return image;
+}
+
+describe('the chart on a real node', { skip: await reasonToSkip(), timeout }, () => {
+  const namespace = `e2e-${process.pid}-${Date.now().toString(36)}`;
+  let image: string;
+  let service: { readonly url: string };
+
+  async function kubectl(...args: readonly string[]): Promise<string> {
+    const { ok, out, err } = await call('kubectl', ['--namespace', namespace, ...args]);
+    assert.ok(ok, err);
+    return out.trim();
+  }
+
+  async function helm(verb: 'install' | 'upgrade', policies: object): Promise<void> {
+    const [repository, tag] = [
+      image.slice(0, image.lastIndexOf(':')),
+      image.slice(image.lastIndexOf(':') + 1),
+    ];
+    const values = {
+      apiKey: key,
+      // It is the whole cluster's, and other tests use it too.
+      crd: { install: false },
+      operator: { image: { repository, tag } },
+      orchestrator: { image: { repository, tag }, replicaCount: 2 },
+      policies,
+    };
+    const args = [verb, 'web', chart, '--namespace', namespace, '--values', '-'];
+    const { ok, err } = await call('helm', args, stringify(values));
+    assert.ok(ok, err);
+  }
+
+  const policies = {
+    default: { resources: small },
+    quick: { resources: small, idleTimeoutMinutes: 0.1 },
+    edited: { resources: small, rollout: { when: 'now' }, env: { EDITION: 'first' } },
+  };
+
+  before(async () => {
+    image = await imageOnNode();
+    const crd = await readFile('schemas/terminal.crd.yaml', 'utf8');
+    const applied = await call('kubectl', ['apply', '--server-side', '--force-conflicts', '-f', '-'], crd);
+    assert.ok(applied.ok, applied.err);
+    await call('kubectl', ['create', 'namespace', namespace]);
+    await helm('install', policies);
+    for (const component of ['operator', 'orchestrator'])
+      await kubectl('rollout', 'status', `deployment/web-terminals-${component}`, '--timeout=45s');
+    const path = '-o=jsonpath={.spec.clusterIP}:{.spec.ports[0].port}';
+    service = { url: `http://${await kubectl('get', 'service', 'web-terminals-orchestrator', path)}` };
+    await waitFor(
+      () =>
+        fetch(service.url).then(
+          () => true,
+          () => undefined,
+        ),
+      10_000,
+    );
+  });
+
+  after(async () => {
+    await call('helm', ['uninstall', 'web', '--namespace', namespace]);
+    await call('kubectl', ['delete', 'namespace', namespace, '--wait=false']);
+  });
+
+  const uidOf = (kind: string, name: string) => kubectl('get', kind, name, '-o=jsonpath={.metadata.uid}');
+
+  async function gone(kind: string, name: string): Promise<void> {
+    await waitFor(
+      async () => (await kubectl('get', kind, name, '--ignore-not-found')) === '' || undefined,
+      60_000,
+      () => `${kind}/${name}`,
+    );
+  }
+
+  test('a command of a new user runs in a Pod of their own', async () => {
+    const alice = asUser(service, 'alice');
+    assert.equal(await alice.execute('hostname; echo kept > ~/file'), 'terminals-default-alice');
+    await kubectl('wait', '--for=condition=Ready', 'terminal/terminals-default-alice', '--timeout=10s');
+    const columns = await kubectl('get', 'terminals', 'terminals-default-alice', '--no-headers');
+    assert.match(columns, /^terminals-default-alice +alice +default +Running +True/);
+  });
+
+  test('idle, its Pod goes and its files stay; the next request finds them', async () => {
+    const bob = asUser(service, 'bob', 'quick');
+    await bob.execute('echo kept > ~/file');
+    const name = 'terminals-quick-bob';
+    const home = await uidOf('pvc', `${name}-home`);
+    await gone('pod', name);
+    assert.equal(await kubectl('get', 'terminal', name, '-o=jsonpath={.status.phase}'), 'Idle');
+    assert.equal(await uidOf('pvc', `${name}-home`), home);
+    assert.equal(await bob.execute('cat ~/file'), 'kept');
+  });
+
+  test('in use it stays, however short its idle timeout is', async () => {
+    const bob = asUser(service, 'bob', 'quick');
+    await bob.execute('true');
+    const pod = await uidOf('pod', 'terminals-quick-bob');
+    const end = Date.now() + 12_000;
+    while (Date.now() < end) await bob.execute('sleep 1');
+    assert.equal(await uidOf('pod', 'terminals-quick-bob'), pod);
+  });
+
+  test('a deleted Pod comes back with the files and the key that were there', async () => {
+    const alice = asUser(service, 'alice');
+    const before = await uidOf('pod', 'terminals-default-alice');
+    const secret = await uidOf('secret', 'terminals-default-alice-key');
+    await kubectl('delete', 'pod', 'terminals-default-alice', '--wait=false');
+    await waitFor(
+      async () =>
+        (await kubectl(
+          'get',
+          'pod',
+          'terminals-default-alice',
+          '--ignore-not-found',
+          '-o=jsonpath={.metadata.uid}',
+        )) !== before || undefined,
+      30_000,
+    );
+    assert.equal(await alice.execute('cat ~/file'), 'kept');
+    assert.equal(await uidOf('secret', 'terminals-default-alice-key'), secret);
+  });
+
+  test('a policy edited in its ConfigMap reaches its terminals, without a restart', async () => {
+    const carol = asUser(service, 'carol', 'edited');
+    assert.equal(await carol.execute('echo kept > ~/file; echo $EDITION'), 'first');
+    const edited = { ...policies.edited, env: { EDITION: 'second' }, idleTimeoutMinutes: 11 };
+    const orchestrators = await kubectl(
+      'get',
+      'pods',
+      '-l=app.kubernetes.io/component=orchestrator',
+      '-o=name',
+    );
+    await helm('upgrade', { ...policies, edited });
+    await waitFor(
+      async () =>
+        (await kubectl('get', 'terminal', 'terminals-edited-carol', '-o=jsonpath={.spec.env.EDITION}')) ===
+          'second' || undefined,
+      10_000,
+    );
+    assert.equal(await carol.execute('cat ~/file; echo $EDITION'), 'kept\nsecond');
+    const touched = '-o=jsonpath={.metadata.generation} {.spec.idleTimeoutMinutes}';
+    assert.equal(await kubectl('get', 'terminal', 'terminals-edited-carol', touched), '2 11');
+    const now = await kubectl('get', 'pods', '-l=app.kubernetes.io/component=orchestrator', '-o=name');
+    assert.equal(now, orchestrators);
+  });
+
+  test('50 first requests of 10 users at two replicas make 10 terminals', async () => {
+    const ips = '-o=jsonpath={.items[*].status.podIP}';
+    const selector = '-l=app.kubernetes.io/component=orchestrator';
+    const replicas = (await kubectl('get', 'pods', selector, ips)).split(' ');
+    assert.equal(replicas.length, 2);
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, index) => {
+        const url = `http://${replicas[index % 2]}:8080`;
+        return asUser({ url }, `user${index % 10}`).execute('hostname');
+      }),
+    );
+    const names = Array.from({ length: 10 }, (_, index) => `terminals-default-user${index}`);
+    assert.deepEqual([...new Set(answers)].sort(), names);
+    const pods = await kubectl('get', 'terminals', '-o=jsonpath={.items[*].metadata.name}');
+    assert.deepEqual(
+      pods
+        .split(' ')
+        .filter((name) => name.includes('default-user'))
+        .sort(),
+      names,
+    );
+  });
+
+  test('a deleted Terminal leaves nothing behind', async () => {
+    const name = 'terminals-default-alice';
+    await kubectl('delete', 'terminal', name);
+    for (const [kind, child] of [
+      ['pod', name],
+      ['service', name],
+      ['networkpolicy', name],
+      ['secret', `${name}-key`],
+      ['pvc', `${name}-home`],
+    ] as const)
+      await gone(kind, child);
+    assert.equal(
+      await asUser(service, 'alice').execute('ls ~/file 2>&1 | wc -l; ls ~/file'),
+      "1\nls: cannot access '/home/user/file': No such file or directory",
+    );
+  });
+
+  test('the accounts of the chart may do all that was done: nothing was forbidden', async () => {
+    for (const component of ['operator', 'orchestrator']) {
+      const log = await kubectl('logs', `-l=app.kubernetes.io/component=${component}`, '--tail=-1');
+      assert.ok(log.includes('"level":"info"'));
+      assert.doesNotMatch(log, /forbidden|"status":403/i);
+      assert.deepEqual(
+        log.split('\n').filter((line) => line.includes('"level":"error"')),
+        [],
+      );
+    }
+  });
+});

@@ -1,0 +1,175 @@
+/** What somebody changes by hand on real Docker: found, reported, and put right by the rule of its policy. */
+import assert from 'node:assert/strict';
+import { describe, type TestContext, test } from 'node:test';
+import type { PolicySpec } from '../../src/policy/policy.ts';
+import { ActivityStore } from '../../src/reconcile/activity-store.ts';
+import type { Drift } from '../../src/reconcile/drift.ts';
+import { Reconciler } from '../../src/reconcile/reconciler.ts';
+import { Templates } from '../../src/reconcile/templates.ts';
+import {
+  docker,
+  execute,
+  networkFor,
+  openTerminal,
+  placeFor,
+  removeContainer,
+} from '../backend/docker/engine.ts';
+import { type EngineProxy, proxyFor } from '../backend/docker/engine-proxy.ts';
+import { withoutDocker } from '../engines.ts';
+import { capturedLog, MemoryPolicies, patient, policyOf, until } from './harness.ts';
+
+const mebibyte = 1024 ** 2;
+
+interface Setting {
+  readonly spec?: Partial<PolicySpec>;
+  readonly networks?: readonly string[];
+  /** Between the backend and the engine. */
+  readonly proxy?: EngineProxy;
+  readonly resyncMs?: number;
+}
+
+async function setting(t: TestContext, { spec = {}, networks = [], proxy, resyncMs }: Setting = {}) {
+  const place = await placeFor(t);
+  const backend = place.backend({ networks, ...(proxy ? { docker: proxy.client } : {}) });
+  const { log, lines } = await capturedLog();
+  const base = policyOf({}, place.policy).spec;
+  const limits = { cpu: '500m', memory: '256Mi', pids: 200 };
+  const policy = policyOf(
+    { image: openTerminal, resources: { ...base.resources, limits }, ...spec },
+    place.policy,
+  );
+  const drifts: Drift[] = [];
+  const reconciler = new Reconciler({
+    backend,
+    policies: new MemoryPolicies(policy),
+    templates: new Templates(backend.platform),
+    activity: new ActivityStore(place.dataDir, log),
+    log,
+    drifted: (_terminal, drift) => drifts.push(drift),
+    ...(resyncMs === undefined ? {} : { resyncMs }),
+  });
+  await reconciler.start();
+  t.after(() => reconciler.close());
+  const reach = async () => (await reconciler.reach(place.key('alice'), patient)).terminal;
+  const memory = async (name: string) => (await docker.getContainer(name).inspect()).HostConfig.Memory;
+  const logged = () =>
+    lines.filter(({ msg }) => msg === 'drift').map(({ terminal, kind }) => [terminal, kind]);
+  return { place, reconciler, reach, memory, drifts, lines, logged };
+}
+
+async function poll(condition: () => Promise<boolean>, what: string, timeoutMs = 10_000): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  while (!(await condition().catch(() => false))) {
+    assert.ok(performance.now() < end, `never came true: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+describe('drift on Docker', { skip: await withoutDocker() }, () => {
+  test('a limit changed by `docker update` is reported, and put right at once in the running container', async (t) => {
+    const { reach, memory, drifts, logged } = await setting(t);
+    const { name, startedAt } = await reach();
+    await docker.getContainer(name).update({ Memory: 128 * mebibyte, MemorySwap: 128 * mebibyte });
+    await until(() => drifts.length > 0, 'the drift is found');
+    assert.deepEqual(drifts, [
+      { kind: 'limits', changes: [{ field: 'resources.limits.memory', from: '128Mi', to: '256Mi' }] },
+    ]);
+    assert.deepEqual(logged(), [[name, 'limits']]);
+    await poll(async () => (await memory(name)) === 256 * mebibyte, 'the limit is as declared');
+    assert.equal((await reach()).startedAt, startedAt, 'it was not restarted');
+    assert.equal(drifts.length, 1, 'our own work is no drift');
+  });
+
+  test('what was changed while events were lost is found by the next resync', async (t) => {
+    const proxy = await proxyFor(t);
+    const { reach, memory, drifts } = await setting(t, { proxy, resyncMs: 300 });
+    const { name } = await reach();
+    proxy.passes = (request, answer) => (request.startsWith('GET /events') ? Buffer.alloc(0) : answer);
+    await docker.getContainer(name).update({ PidsLimit: 55 });
+    await until(() => drifts.length > 0, 'the drift is found', 10_000);
+    assert.equal(drifts[0]?.kind, 'limits');
+    const pids = async () => (await docker.getContainer(name).inspect()).HostConfig.PidsLimit;
+    await poll(async () => (await pids()) === 200, 'the limit is as declared');
+    assert.equal(await memory(name), 256 * mebibyte);
+  });
+
+  test('one cut from its network is reported, and replaced with its files when it is idle', async (t) => {
+    const network = await networkFor(t);
+    const rollout = { ...policyOf().spec.rollout, idleAfterMinutes: 0.05 };
+    const { reach, drifts, logged } = await setting(t, { networks: [network], spec: { rollout } });
+    const first = await reach();
+    await execute(first, 'echo kept > ~/note');
+    const { Id: id } = await docker.getContainer(first.name).inspect();
+    await docker.getNetwork(network).disconnect({ Container: first.name });
+    await until(() => drifts.length > 0, 'the drift is found');
+    assert.deepEqual(drifts, [{ kind: 'network', changes: [{ field: 'network', from: null, to: network }] }]);
+    assert.deepEqual(logged(), [[first.name, 'network']]);
+    const inspect = () => docker.getContainer(first.name).inspect();
+    assert.equal((await inspect()).Id, id, 'it is left alone while it may be in use');
+    await poll(
+      async () => (await inspect()).Id !== id && (await inspect()).State.Running,
+      'a new one runs',
+      20_000,
+    );
+    assert.equal(await execute(await reach(), 'cat ~/note'), 'kept');
+    assert.equal(drifts.length, 1);
+  });
+
+  test('one cut from its network while another is left goes on until it is idle, too', async (t) => {
+    const [network, other] = [await networkFor(t), await networkFor(t)];
+    const rollout = { ...policyOf().spec.rollout, when: 'nextStart' as const };
+    const { reach, drifts, reconciler } = await setting(t, { networks: [network], spec: { rollout } });
+    const { name } = await reach();
+    await docker.getNetwork(other).connect({ Container: name });
+    await docker.getNetwork(network).disconnect({ Container: name, Force: true });
+    await until(() => drifts.some(({ kind }) => kind === 'network'), 'the drift is found');
+    const [entry] = [...reconciler.entries].filter((each) => each.name === name);
+    assert.deepEqual(entry?.actual?.astray, [{ field: 'network', from: null, to: network }]);
+    await docker
+      .getNetwork(other)
+      .disconnect({ Container: name, Force: true })
+      .catch(() => undefined);
+  });
+
+  test('one that was cut and stopped starts with its network again', async (t) => {
+    const network = await networkFor(t);
+    const { reach } = await setting(t, { networks: [network] });
+    const { name } = await reach();
+    await docker.getNetwork(network).disconnect({ Container: name });
+    await docker.getContainer(name).stop({ t: 1 });
+    assert.equal(await execute(await reach(), 'echo here'), 'here');
+  });
+
+  test('one that is asked for while it is cut off is replaced at once', async (t) => {
+    const network = await networkFor(t);
+    const { reach, drifts } = await setting(t, { networks: [network] });
+    const { name } = await reach();
+    await docker.getNetwork(network).disconnect({ Container: name });
+    await until(() => drifts.length > 0, 'the drift is found');
+    assert.equal(await execute(await reach(), 'echo here'), 'here');
+  });
+
+  test('one that was removed is reported, and the next request makes it anew with its files', async (t) => {
+    const { reach, drifts, logged } = await setting(t);
+    const first = await reach();
+    await execute(first, 'echo kept > ~/note');
+    await removeContainer(first.name);
+    await until(() => drifts.length > 0, 'the drift is found');
+    assert.deepEqual(drifts, [{ kind: 'removed', changes: [] }]);
+    assert.deepEqual(logged(), [[first.name, 'removed']]);
+    assert.equal(await execute(await reach(), 'cat ~/note'), 'kept');
+    assert.equal(drifts.length, 1);
+  });
+
+  test('starting, stopping and removing by Terminals itself is no drift', async (t) => {
+    const { place, reach, reconciler, drifts } = await setting(t);
+    const { name } = await reach();
+    await reconciler.order({ kind: 'stop', reason: 'test' }, name);
+    await reach();
+    await reconciler.order({ kind: 'refresh', reason: 'test' }, name);
+    await reach();
+    await reconciler.resync();
+    assert.deepEqual(drifts, []);
+    assert.equal(place.key('alice').user, 'alice');
+  });
+});
