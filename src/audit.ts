@@ -59,7 +59,7 @@ export class Audit {
     });
   }
 
-  /** A terminal was made, started, changed, replaced, stopped or deleted. */
+  /** A terminal was made, started, changed, replaced, reset, stopped or deleted. */
   acted(act: Act, { key, name }: AuditedTerminal, reason: string): void {
     this.#log?.info({ event: act, terminal: name, ...terminalFields(key), reason });
   }

@@ -37,7 +37,10 @@ export interface AdminApiOptions {
   readonly rules: PolicyRules;
   readonly templates: Pick<Templates, 'of'>;
   readonly statuses: Pick<PolicyStatuses, 'all' | 'of'>;
-  readonly reconciler: Pick<Reconciler, 'entries' | 'order' | 'synced' | 'resync' | 'rollouts' | 'queued'>;
+  readonly reconciler: Pick<
+    Reconciler,
+    'entries' | 'order' | 'synced' | 'resync' | 'rollouts' | 'resets' | 'queued'
+  >;
   readonly backend: Pick<Backend, 'kind' | 'unenforced'>;
   readonly unknownGroups: UnknownGroups;
   readonly version: string;

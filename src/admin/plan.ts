@@ -76,6 +76,7 @@ export function planRoutes(options: Options): readonly AdminRoute[] {
       before,
       terminals: reconciler.entries,
       opensAt: windowOpensAt,
+      resetAt: (policy, name) => reconciler.resets.foresee(policy, name),
       now: Date.now(),
     });
   return [

@@ -1,10 +1,16 @@
 /** `terminals plan`: what the policies would change, before they do. @module */
+import type { Logger } from 'pino';
+import type { Backend } from '../backend/backend.ts';
+import type { Config } from '../config.ts';
 import { createLogger } from '../log.ts';
 import { readPaths } from '../policy/directory.ts';
+import type { PolicySet } from '../policy/policy.ts';
 import { windowOpensAt } from '../policy/schedule.ts';
 import { problemText } from '../policy/store.ts';
 import { ActivityStore } from '../reconcile/activity-store.ts';
 import { hasChanges, type PlanReport, planReport } from '../reconcile/plan-report.ts';
+import { ResetStore } from '../reconcile/reset-store.ts';
+import { Resets } from '../reconcile/resets.ts';
 import { Templates } from '../reconcile/templates.ts';
 import { type Command, type Io, type OptionValues, UsageError } from './command.ts';
 import { stateHelp, stateOptions } from './configuration.ts';
@@ -91,6 +97,7 @@ function planHere(directory: string | undefined, given: OptionValues, io: Io): P
     const now = Date.now();
     const log = await createLogger({ level: 'silent', pretty: false });
     const activity = await (backend.activity ?? new ActivityStore(config.dataDir, log)).load(now);
+    const resets = await resetsOf(backend, config, set, log);
     const terminals = faulty ? [] : await listTerminals(backend, io.signal);
     return planReport({
       after: { set, templateOf: (policy) => templates.of(policy) },
@@ -104,9 +111,19 @@ function planHere(directory: string | undefined, given: OptionValues, io: Io): P
         inFlight: 0,
       })),
       opensAt: windowOpensAt,
+      resetAt: (policy, name) => resets.foresee(policy, name),
       now,
     });
   });
+}
+
+/** What the server remembers of them, which is left as it is. */
+async function resetsOf(backend: Backend, { dataDir }: Config, set: PolicySet, log: Logger): Promise<Resets> {
+  const saved = new ResetStore(dataDir, log);
+  const store = { load: () => saved.load(), save: async () => undefined, saved: async () => undefined };
+  const resets = new Resets({ store, supported: backend.reset !== undefined, log });
+  await resets.load(set);
+  return resets;
 }
 
 function print(report: PlanReport, format: Format, planned: boolean, io: Io): void {

@@ -42,6 +42,8 @@ export interface PlanInput {
   readonly terminals: Iterable<PlannedTerminal>;
   /** When a window is open the next time. */
   readonly opensAt: (window: Window, now: number) => number | null;
+  /** When a terminal's home is emptied by the policy's schedule; absent: that is not known. */
+  readonly resetAt?: (policy: Policy, name: TerminalName) => number | null;
   /** Epoch milliseconds. */
   readonly now: number;
 }
@@ -153,7 +155,7 @@ function essence({ action, reason, changes }: Step): unknown {
 function stepsUnder(
   terminal: PlannedTerminal,
   { set, templateOf }: Declared,
-  { opensAt, now }: PlanInput,
+  { opensAt, resetAt, now }: PlanInput,
 ): Pick<Plan, 'action'> & { readonly steps: readonly Step[] } {
   const { key, name, actual, driftedSince, waiters } = terminal;
   const policy = set.policies.get(key.policy);
@@ -166,6 +168,7 @@ function stepsUnder(
     activity: terminal,
     driftedSince,
     windowOpensAt: window ? opensAt(window, now) : now,
+    resetAt: (policy && resetAt?.(policy, name)) ?? null,
     now,
   });
   const orphaned = policy === undefined;

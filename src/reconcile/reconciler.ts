@@ -153,6 +153,11 @@ export class Reconciler {
     return this.#rollouts;
   }
 
+  /** When homes are emptied by schedule. */
+  get resets(): Pick<Resets, 'foresee'> {
+    return this.#resets;
+  }
+
   /** How many terminals wait for work on them. */
   get queued(): number {
     return this.#queue.depth;
@@ -204,6 +209,7 @@ export class Reconciler {
     this.#stopping.abort(new ShuttingDownError());
     for (const timer of this.#timers) clearInterval(timer);
     this.#deadlines.close();
+    this.#rollouts.close();
     for (const entry of this.#registry.all()) {
       rejectWaiters(entry, new ShuttingDownError());
       for (const { reject } of entry.orders.splice(0)) reject(new ShuttingDownError());
@@ -458,7 +464,8 @@ export class Reconciler {
     let looked = 0;
     for (const entry of this.#registry.all()) {
       this.#look(entry);
-      this.#registry.prune(entry);
+      // What is being worked on stands for something, even where nothing is there at the moment.
+      if (!this.#queue.isRunning(entry.name)) this.#registry.prune(entry);
       looked += 1;
       if (looked % looksATurn > 0) continue;
       await nextTurn();

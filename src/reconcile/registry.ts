@@ -102,7 +102,8 @@ export class Registry {
   /** Forgets an entry that stands for nothing: no terminal, nobody waiting. */
   prune(entry: Entry): void {
     if (entry.actual !== undefined || entry.waiters.size > 0 || entry.inFlight > 0) return;
-    if (entry.orders.length > 0) return;
+    // Another entry may have taken its place, and then it is that one's.
+    if (entry.orders.length > 0 || this.#byName.get(entry.name) !== entry) return;
     this.#byKey.delete(lookupKey(entry.key));
     this.#byName.delete(entry.name);
   }

@@ -73,6 +73,15 @@ export class Resets {
     return due;
   }
 
+  /** As `resetAt`, also of a policy that is only proposed: nothing is remembered of it. */
+  foresee({ id, spec: { reset } }: Policy, name: TerminalName): number | null {
+    if (reset === undefined || !this.#options.supported) return null;
+    const now = this.#now();
+    const known = this.#tracks.get(id);
+    const same = known?.schedule === reset.schedule && known.timezone === reset.timezone;
+    return nextMoment(reset, same ? Math.max(known.since, known.terminals.get(name) ?? now) : now);
+  }
+
   /** A home is empty, or gone: it counts from its next start. Resolves when that will be known after a restart. */
   async emptied(policy: PolicyId, name: TerminalName): Promise<void> {
     const track = this.#tracks.get(policy);

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { EngineUnavailableError, ShuttingDownError } from '../errors.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { PolicyId, Revision, Template, TerminalName, Workload } from '../terminal/terminal.ts';
+import { backoffMs } from './backoff.ts';
 import type { Templates } from './templates.ts';
 
 /** A workload that has run, which counts until a newer one has. */
@@ -63,6 +64,8 @@ interface Track {
   readonly moving: Set<TerminalName>;
   /** Those that run and wait for their turn. */
   readonly waiting: Set<TerminalName>;
+  /** When those that failed may go again; null: none did, or all of them may. */
+  again: NodeJS.Timeout | null;
   /** Terminals that failed with it and are back at the last good one. */
   readonly failed: Set<TerminalName>;
 }
@@ -163,8 +166,27 @@ export class Rollouts {
       const fields = { policy: policy.id, revision: track.newest.revision, terminal: name, reason };
       this.#options.log.error(fields, 'rollout stalled: everybody stays on the last revision that ran');
     }
+    if (track.stalled === null) this.#tryAgainLater(policy.id, track);
     this.#listener?.changed(policy.id);
     return this.#good.has(policy.id) && !track.proven;
+  }
+
+  /** Where every terminal has failed once and the rollout is not stalled yet, one of them has to go again. */
+  #tryAgainLater(policy: PolicyId, track: Track): void {
+    if (track.again !== null) return;
+    const again = () => {
+      track.again = null;
+      if (this.#tracks.get(policy) !== track || track.stalled !== null) return;
+      track.failed.clear();
+      this.#listener?.changed(policy);
+    };
+    track.again = setTimeout(again, backoffMs(track.failures)).unref();
+  }
+
+  /** Begins nothing any more. */
+  close(): void {
+    for (const { again } of this.#tracks.values()) clearTimeout(again ?? undefined);
+    this.#tracks.clear();
   }
 
   /** Begins anew with the newest revision, e.g. after what it needs was mended elsewhere. */
@@ -193,6 +215,7 @@ export class Rollouts {
       proven,
       waiting: new Set<TerminalName>(),
       failures: 0,
+      again: null,
       stalled: null,
       moving: new Set<TerminalName>(),
       failed: new Set<TerminalName>(),

@@ -18,7 +18,10 @@ import { MemoryBackend, type Operation } from './memory-backend.ts';
 
 /** Sequences a run; the seed is printed with a failure, and one that ever failed is kept below. */
 const runs = Number(process.env.TERMINALS_TEST_SEQUENCES ?? 2_000);
-const seedsThatFailed: readonly number[] = [];
+const seedsThatFailed = [
+  { seed: 890403267, numRuns: 1_000 },
+  { seed: 681979029, numRuns: 200 },
+];
 
 const users = ['alice', 'bob', 'carol'];
 const mutating: readonly Operation[] = ['prepare', 'create', 'start', 'update', 'stop', 'remove'];
@@ -220,6 +223,8 @@ async function settles(model: Model, world: World): Promise<void> {
     backend.comesBack();
     await turns(20);
     for (const user of users) await Promise.resolve(reconciler?.reach(keyOf(user), gone())).catch(told);
+    // Where all have failed with the newest revision, the next attempt takes its time.
+    if (round > 20) await new Promise((resolve) => setTimeout(resolve, 200));
   }
   assert.ok(
     asDeclared(),
@@ -250,8 +255,8 @@ test(`${runs} sequences of faults all end as declared`, { timeout: 300_000 }, ()
   fc.assert(property, { numRuns: runs }),
 );
 
-for (const seed of seedsThatFailed) {
-  test(`the sequences of seed ${seed}, which failed once`, { timeout: 300_000 }, () =>
-    fc.assert(property, { seed, numRuns: 200 }),
+for (const failed of seedsThatFailed) {
+  test(`the sequences of seed ${failed.seed}, one of which failed once`, { timeout: 300_000 }, () =>
+    fc.assert(property, failed),
   );
 }

@@ -147,3 +147,19 @@ test('terminals are in the order of their names, and no key of one is in the rep
   );
   assert.doesNotMatch(JSON.stringify(found), /the-key-of-the-terminal/);
 });
+
+test('a reset by schedule is a step with its time, and no change: the policy has said so all along', () => {
+  const policy = policyOf({
+    idleTimeoutMinutes: 0,
+    reset: { schedule: '@daily', timezone: 'UTC', keep: [] },
+  });
+  const after = declared(policy);
+  const due = now + 60 * minute;
+  const terminals = [running('alice', policy)];
+  const found = planReport({ after, before: null, terminals, opensAt: () => null, resetAt: () => due, now });
+  assert.deepEqual(
+    found.terminals[0]?.steps.map(({ action, when, change }) => [action, when, change]),
+    [['reset its home', '2026-01-01T13:00:00.000Z', false]],
+  );
+  assert.equal(hasChanges(found), false);
+});

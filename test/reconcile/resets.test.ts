@@ -43,6 +43,23 @@ test('a terminal is due at the first moment after it was seen first', async () =
   assert.equal(resets.resetAt(policy, bob), at('01-14T03:00:00'), 'one made after that is not due');
 });
 
+test('what a proposed policy would do is foreseen without a trace', async () => {
+  const { start, clock, file } = await world(at('01-10T12:00:00'));
+  const policy = daily();
+  const resets = await start(policy);
+  resets.resetAt(policy, alice);
+  await resets.saved();
+  const before = await readFile(file, 'utf8');
+  clock.now = at('01-11T12:00:00');
+  assert.equal(resets.foresee(policy, alice), at('01-11T03:00:00'), 'still to be done');
+  assert.equal(resets.foresee(policy, bob), at('01-12T03:00:00'));
+  assert.equal(resets.foresee(daily('0 4 * * *'), alice), at('01-12T04:00:00'));
+  assert.equal(resets.foresee(policyOf(), alice), null);
+  await resets.saved();
+  assert.equal(await readFile(file, 'utf8'), before);
+  assert.equal(resets.resetAt(policy, alice), at('01-11T03:00:00'));
+});
+
 test('what was emptied is due at the next moment, not at those that were missed', async () => {
   const { start, clock } = await world(at('01-10T12:00:00'));
   const policy = daily();

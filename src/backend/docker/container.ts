@@ -40,6 +40,8 @@ export interface Surroundings {
   /** Mounts of every container, besides the policy's own. */
   readonly mounts: readonly Mount[];
   readonly apiKey: string;
+  /** An image that has the workload's packages already; null: the policy's own, which installs them. */
+  readonly baked: string | null;
 }
 
 /** What `POST /containers/create` gets. */
@@ -49,9 +51,9 @@ export function containerOptions(
 ): ContainerCreateOptions & { name: string } {
   return {
     name: desired.name,
-    Image: desired.workload.image,
+    Image: around.baked ?? desired.workload.image,
     Hostname: desired.name.slice(0, 63).replace(/-+$/, ''),
-    Env: environment(desired, around.apiKey),
+    Env: environment(desired, around),
     Labels: labelsOf(desired),
     ExposedPorts: { [portName]: {} },
     HostConfig: hostConfig(desired, around),
@@ -79,11 +81,13 @@ function labelsOf({
   };
 }
 
-function environment({ workload }: Desired, apiKey: string): string[] {
+function environment({ workload }: Desired, { apiKey, baked }: Surroundings): string[] {
   const { env, packages, pipPackages, allowedDomains } = workload;
   const variables: Record<string, string> = { ...env, OPEN_TERMINAL_API_KEY: apiKey };
-  if (packages.length > 0) variables.OPEN_TERMINAL_PACKAGES = packages.join(' ');
-  if (pipPackages.length > 0) variables.OPEN_TERMINAL_PIP_PACKAGES = pipPackages.join(' ');
+  if (baked === null && packages.length > 0) variables.OPEN_TERMINAL_PACKAGES = packages.join(' ');
+  if (baked === null && pipPackages.length > 0) {
+    variables.OPEN_TERMINAL_PIP_PACKAGES = pipPackages.join(' ');
+  }
   // Set but empty blocks everything: it must be unset unless the policy restricts egress.
   if (allowedDomains !== null) variables.OPEN_TERMINAL_ALLOWED_DOMAINS = allowedDomains.join(',');
   return Object.entries(variables).map(([name, value]) => `${name}=${value}`);

@@ -21,6 +21,7 @@ import type { Backend, BackendListener, Progress } from '../backend.ts';
 import { isHealthy, waitHealthy } from '../health.ts';
 import { homePath, makeHome, removeHome } from '../home.ts';
 import { wipe, wipeHere } from '../wipe.ts';
+import { Baking, type BakingOptions } from './baking.ts';
 import { containerOptions, imageUser, limitsConfig, ours } from './container.ts';
 import { accepting, engineCall, reasonOf, statusOf, unlimitedCall } from './engine.ts';
 import { followEvents } from './events.ts';
@@ -42,6 +43,8 @@ export interface DockerBackendOptions {
   readonly mounts: readonly Mount[];
   readonly log: Logger;
   readonly docker?: Docker;
+  /** How images with packages are kept, where not as usual. */
+  readonly baking?: Pick<BakingOptions, 'keepUnusedMs' | 'retryMs'>;
 }
 
 const createAttempts = 3;
@@ -58,6 +61,7 @@ export class DockerBackend implements Backend {
   readonly #log: Logger;
   readonly #images: Images;
   readonly #networks: Networks;
+  readonly #baking: Baking;
   /** When each container we saw healthy had started, by its id. */
   readonly #healthy = new Map<string, number>();
   #hostPath: Promise<(file: string) => string> | null = null;
@@ -70,6 +74,8 @@ export class DockerBackend implements Backend {
     this.#log = options.log;
     this.#images = new Images(this.#docker);
     this.#networks = new Networks(this.#docker, options.networks, options.log);
+    const parts = { docker: this.#docker, images: this.#images, networks: this.#networks, log: options.log };
+    this.#baking = new Baking({ ...parts, ...options.baking });
     const mounts = options.mounts.map(
       ({ source, target, readOnly }) => `${source}:${target}${readOnly ? ':ro' : ''}`,
     );
@@ -184,8 +190,18 @@ export class DockerBackend implements Backend {
 
   // --- acting -------------------------------------------------------------
 
-  prepare(workload: Workload, progress: Progress, signal: AbortSignal): Promise<void> {
-    return this.#images.ensure(workload.image, progress, signal);
+  async prepare(workload: Workload, progress: Progress, signal: AbortSignal): Promise<void> {
+    await this.#images.ensure(workload.image, progress, signal);
+    await this.#baking.image(workload, progress, signal, 'wait');
+  }
+
+  collect(workloads: readonly Workload[], signal: AbortSignal): Promise<void> {
+    return this.#baking.collect(workloads, signal);
+  }
+
+  trouble(workload: Workload): string | null {
+    const reason = this.#baking.trouble(workload);
+    return reason && `the packages can't be put into an image, so that every start installs them: ${reason}`;
   }
 
   async create(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
@@ -286,6 +302,7 @@ export class DockerBackend implements Backend {
   }
 
   async close(): Promise<void> {
+    await this.#baking.close();
     this.#healthy.clear();
   }
 
@@ -294,14 +311,16 @@ export class DockerBackend implements Backend {
   /** @returns the id of the new container, or null where its name is taken */
   async #createContainer(desired: Desired, progress: Progress, signal: AbortSignal): Promise<string | null> {
     const network = await this.#networks.of(desired.name, signal);
-    const { name, ...body } = containerOptions(desired, {
+    const around = {
       home: desired.workload.persistent ? await this.#makeHome(desired.key, signal) : null,
       network,
       publishHost: this.#networks.configured ? null : this.#options.publishHost,
       mounts: this.#options.mounts,
       apiKey: randomBytes(32).toString('base64url'),
-    });
+    };
     for (let attempt = 1; ; attempt += 1) {
+      const baked = await this.#bakedImage(desired, progress, signal);
+      const { name, ...body } = containerOptions(desired, { ...around, baked });
       try {
         // Told apart for dockerode, which else puts everything into the URL as well, the key included.
         const options = { _query: { name }, _body: body };
@@ -314,11 +333,27 @@ export class DockerBackend implements Backend {
         // Nearly always the image is there: it is asked for only after the engine said that it is not.
         if (statusOf(error) === 404 && attempt === 1) {
           this.#images.forget(desired.workload.image);
+          this.#baking.forget(desired.workload);
           await this.#images.ensure(desired.workload.image, progress, signal);
           continue;
         }
         throw refused(desired, error);
       }
+    }
+  }
+
+  /** Waits for one that is being baked as long as an install at the start may take. */
+  async #bakedImage(desired: Desired, progress: Progress, signal: AbortSignal): Promise<string | null> {
+    const { workload, startTimeoutMs } = desired;
+    const limit = AbortSignal.timeout(startTimeoutMs);
+    try {
+      return await this.#baking.image(workload, progress, AbortSignal.any([signal, limit]), 'go');
+    } catch (error) {
+      if (!limit.aborted || signal.aborted) throw error;
+      throw new StartTimeoutError(
+        `The packages of the policy are still being installed, after ${startTimeoutMs / 1000} seconds.`,
+        'The install goes on, once for all; try again in a minute. The log of Terminals says how far it is.',
+      );
     }
   }
 

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type Docker from 'dockerode';
+import type { ImageInspectInfo } from 'dockerode';
 import { ImagePullError, TerminalsError } from '../../errors.ts';
 import type { Progress } from '../backend.ts';
 import { engineCall, reasonOf, statusOf, unlimitedCall } from './engine.ts';
@@ -40,16 +41,28 @@ export class Images {
    */
   async ensure(image: string, progress: Progress, signal: AbortSignal): Promise<void> {
     if (this.#present.has(image)) return;
-    if (!(await this.#isPresent(image, signal))) await this.#pullOnce(image, progress, signal);
+    if ((await this.find(image, signal)) === null) await this.#pullOnce(image, progress, signal);
     this.#present.add(image);
   }
 
-  async #isPresent(image: string, signal: AbortSignal): Promise<boolean> {
+  /**
+   * What an image is now, pulled if it is not on the engine.
+   * @throws ImagePullError, EngineUnavailableError
+   */
+  async inspect(image: string, progress: Progress, signal: AbortSignal): Promise<ImageInspectInfo> {
+    const found = await this.find(image, signal);
+    if (found !== null) return found;
+    this.forget(image);
+    await this.ensure(image, progress, signal);
+    return engineCall(signal, () => this.#docker.getImage(image).inspect());
+  }
+
+  /** What an image is now; null where it is not on the engine. */
+  async find(image: string, signal: AbortSignal): Promise<ImageInspectInfo | null> {
     try {
-      await engineCall(signal, () => this.#docker.getImage(image).inspect());
-      return true;
+      return await engineCall(signal, () => this.#docker.getImage(image).inspect());
     } catch (error) {
-      if (statusOf(error) === 404) return false;
+      if (statusOf(error) === 404) return null;
       throw error;
     }
   }

@@ -40,7 +40,7 @@ export class Networks {
    * The network of one terminal: always the same of those configured (one bridge holds about a thousand), else our own;
    * null where that can't be made, for the engine's default bridge.
    */
-  async of(name: TerminalName, signal: AbortSignal): Promise<string | null> {
+  async of(name: string, signal: AbortSignal): Promise<string | null> {
     const { length } = this.#configured;
     if (length > 0) {
       const hash = createHash('sha256').update(name).digest().readUInt32BE(0);
