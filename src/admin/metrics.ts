@@ -74,7 +74,7 @@ export class Metrics {
     this.#actions = counter('terminals_actions_total', 'What was done with terminals.', ['action']);
     this.#drifts = counter('terminals_drift_total', 'Changes by hand that were found.', ['kind']);
     this.#gauges = gauges(prom, registers);
-    prom.collectDefaultMetrics({ register: registry });
+    prom.collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 25 });
   }
 
   /** A request for a terminal was answered. */
