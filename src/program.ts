@@ -19,7 +19,7 @@ import { builtinPolicy } from './policy/builtin.ts';
 import { ConfigMapSource } from './policy/config-map.ts';
 import { DirectorySource } from './policy/directory.ts';
 import { GitSource, gitDirectory } from './policy/git.ts';
-import type { PolicySource } from './policy/policy.ts';
+import type { Policy, PolicySource } from './policy/policy.ts';
 import type { PolicyRules } from './policy/policy-set.ts';
 import { PolicyWriter } from './policy/policy-writer.ts';
 import { PolicyStore } from './policy/store.ts';
@@ -34,6 +34,7 @@ import type { WebSocketProxy } from './proxy/websocket/websocket-proxy.ts';
 import { ActivityStore } from './reconcile/activity-store.ts';
 import { GoodStore } from './reconcile/good-store.ts';
 import { PolicyStatuses } from './reconcile/policy-status.ts';
+import { Preparation } from './reconcile/preparation.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { ResetStore } from './reconcile/reset-store.ts';
 import { Templates } from './reconcile/templates.ts';
@@ -98,6 +99,7 @@ export class Program {
   readonly reconciler: Reconciler;
   readonly #options: ProgramOptions;
   readonly #discovery: Discovery;
+  readonly #preparation: Preparation;
   readonly #upstreams = new Upstreams();
   readonly #sockets: WebSocketProxy;
   readonly #app: FastifyInstance;
@@ -141,6 +143,7 @@ export class Program {
       entries: () => reconciler.entries,
       stateOf: (policy) => reconciler.rollouts.stateOf(policy),
       templates,
+      trouble: (workload) => backend.trouble?.(workload) ?? null,
       changed: (policy, { type, reason, message }) =>
         log[type === 'Stalled' ? 'warn' : 'info'](
           { policy, condition: type, reason, message },
@@ -155,6 +158,8 @@ export class Program {
     this.#statuses = statuses;
     this.reconciler = reconciler;
     this.#discovery = new Discovery({ backend, policies, templates, log });
+    const workloadsOf = (policy: Policy) => reconciler.rollouts.workloadsOf(policy);
+    this.#preparation = new Preparation({ backend, policies, workloadsOf, log });
     this.#sockets = terminalSockets({ authenticator, router, reconciler, sessions, audit, log });
     this.#app = createServer({
       gateway: new Gateway({
@@ -226,6 +231,7 @@ export class Program {
     await this.#app.listen({ host: config.host, port: config.port });
     // Not awaited: it takes a short-lived terminal a policy, and requests wait for it only where they need it.
     void this.#discovery.start();
+    this.#preparation.start();
     return baseUrl(this.#app.server.address(), config.host);
   }
 
@@ -238,6 +244,7 @@ export class Program {
     await drained;
     clearTimeout(late);
     await this.#discovery.close();
+    await this.#preparation.close();
     await this.reconciler.close();
     await this.#upstreams.close();
     await this.#options.backend.close();

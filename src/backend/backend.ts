@@ -71,6 +71,14 @@ export interface Backend {
    */
   prepare(workload: Workload, progress: Progress, signal: AbortSignal): Promise<void>;
   /**
+   * Told of all workloads that terminals may be made from, whenever that changes and once in a while: removes what `prepare`
+   * made for others and no terminal needs (absent: `prepare` makes nothing that is worth making ahead).
+   * @throws EngineUnavailableError
+   */
+  collect?(workloads: readonly Workload[], signal: AbortSignal): Promise<void>;
+  /** What is wrong with a workload though its terminals start, in a sentence; null: nothing is known. */
+  trouble?(workload: Workload): string | null;
+  /**
    * Makes and starts it and waits until it is healthy. One that is there already, is ours, of this revision and running is
    * adopted; any other of that name is removed first. The home is made if it is missing, never emptied.
    * @throws StartTimeoutError, StartFailedError, ImagePullError, EngineUnavailableError

@@ -39,6 +39,8 @@ export function driftOf(
 
 /** Those that were as declared and are not any more: where the policy changed, they were not as it declares now. */
 function limitsMoved(before: Actual, after: Actual, declared: Desired): readonly FieldChange[] {
+  const differing = inPlaceChanges(after, declared);
+  if (differing.length === 0) return [];
   const differed = new Set(inPlaceChanges(before, declared).map(({ field }) => field));
-  return inPlaceChanges(after, declared).filter(({ field }) => !differed.has(field));
+  return differing.filter(({ field }) => !differed.has(field));
 }

@@ -4,7 +4,7 @@
  */
 import type { Policy, PolicySet, Problem } from '../policy/policy.ts';
 import { inPlaceChanges } from '../terminal/plan.ts';
-import type { PolicyId, Revision, Template } from '../terminal/terminal.ts';
+import type { PolicyId, Revision, Template, Workload } from '../terminal/terminal.ts';
 import type { Entry } from './registry.ts';
 import type { RolloutState } from './rollouts.ts';
 
@@ -45,7 +45,7 @@ export interface PolicyStatus extends Counts {
   readonly revisionInForce: Revision;
   /** Starts of the newest revision that failed in a row. */
   readonly failures: number;
-  /** Of the file that declares it. */
+  /** Of the file that declares it, and what the backend has to say of it. */
   readonly problems: readonly Problem[];
 }
 
@@ -54,6 +54,8 @@ export interface PolicyStatusesOptions {
   readonly entries: () => Iterable<Readonly<Entry>>;
   readonly stateOf: (policy: Policy) => RolloutState;
   readonly templates: { of(policy: Policy): Template };
+  /** What the backend has to say of a workload that runs all the same; null: nothing. */
+  readonly trouble?: (workload: Workload) => string | null;
   /** Told whenever another condition holds; at first, only of what is not well. */
   readonly changed?: (policy: PolicyId, condition: Condition) => void;
   readonly now?: () => number;
@@ -104,8 +106,16 @@ export class PolicyStatuses {
       revisionInForce: state.inForce,
       failures: state.failures,
       ...counts,
-      problems,
+      problems: [...problems, ...this.#troubles(policy)],
     };
+  }
+
+  #troubles(policy: Policy): readonly Problem[] {
+    const { trouble, templates } = this.#options;
+    const message = trouble?.(templates.of(policy).workload) ?? null;
+    return message === null
+      ? []
+      : [{ ...policy.declaredAt, severity: 'warning', path: 'spec', message, hint: '' }];
   }
 
   #dated(policy: PolicyId, type: ConditionType, { is, reason, message }: Assessment): Condition {

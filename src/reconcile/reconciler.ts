@@ -119,7 +119,7 @@ export class Reconciler {
     this.#goodStore = options.good;
     this.#rollouts = new Rollouts({
       templates: options.templates,
-      proven: (good) => void options.good?.save(good),
+      proven: (good) => options.good?.save(good),
       count: (policy) => this.#count(policy),
       log: options.log,
     });
@@ -149,7 +149,7 @@ export class Reconciler {
   }
 
   /** How far the newest revision of each policy is, and a way to begin it anew. */
-  get rollouts(): Pick<Rollouts, 'stateOf' | 'templateOf' | 'retry'> {
+  get rollouts(): Pick<Rollouts, 'stateOf' | 'templateOf' | 'retry' | 'workloadsOf'> {
     return this.#rollouts;
   }
 

@@ -4,10 +4,10 @@
  * that was not due since the start of this process.
  * @module
  */
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import path from 'node:path';
+import { rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { PolicyId, TerminalName } from '../terminal/terminal.ts';
+import { HintFile, isMap } from './hint-file.ts';
 
 /** What is known of a policy's resets. Times in epoch milliseconds. */
 export interface SavedResets {
@@ -20,33 +20,23 @@ export interface SavedResets {
 }
 
 export class ResetStore {
-  readonly #file: string;
-  readonly #log: Logger;
+  readonly #file: HintFile;
   #writing: Promise<void> = Promise.resolve();
   #next: Promise<void> | null = null;
 
   /** @param dataDir the data directory; the file is `.terminals/resets.json` below it. */
   constructor(dataDir: string, log: Logger) {
-    this.#file = path.join(dataDir, '.terminals', 'resets.json');
-    this.#log = log;
+    this.#file = new HintFile(dataDir, 'resets.json', 'resets', log);
   }
 
-  /** What was saved; nothing, with a word in the log, where it can't be read. */
+  /** What was saved; nothing where it can't be read. */
   async load(): Promise<ReadonlyMap<PolicyId, SavedResets>> {
-    try {
-      const content: unknown = JSON.parse(await readFile(this.#file, 'utf8'));
-      if (!isMap(content)) throw new SyntaxError('not a map of policies');
-      return new Map(Object.entries(content).flatMap(([policy, value]) => entryOf(policy, value)));
-    } catch (error) {
-      const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-      if (!missing) this.#log.warn({ err: error, file: this.#file }, 'saved resets could not be read');
-      return new Map();
-    }
+    const content = (await this.#file.read()) ?? {};
+    return new Map(Object.entries(content).flatMap(([policy, value]) => entryOf(policy, value)));
   }
 
   /**
-   * Writes what `current` holds at that moment, whole and atomically; calls that wait already share one writing.
-   * Resolves when it is written.
+   * Writes what `current` holds at that moment; calls that wait already share one writing. Resolves when it is written.
    */
   save(current: ReadonlyMap<PolicyId, SavedResets>): Promise<void> {
     this.#next ??= this.#writing.then(() => {
@@ -63,15 +53,8 @@ export class ResetStore {
   }
 
   async #write(content: string): Promise<void> {
-    try {
-      await mkdir(path.dirname(this.#file), { recursive: true });
-      await writeFile(`${this.#file}.new`, content, { mode: 0o600 });
-      await rename(`${this.#file}.new`, this.#file);
-    } catch (error) {
-      this.#log.warn({ err: error, file: this.#file }, 'resets could not be saved');
-      // An old one would have done again what was done already; none at all has nothing done.
-      await rm(this.#file, { force: true }).catch(() => undefined);
-    }
+    // An old one would have done again what was done already; none at all has nothing done.
+    if (!(await this.#file.write(content))) await rm(this.#file.path, { force: true }).catch(() => undefined);
   }
 }
 
@@ -93,8 +76,4 @@ function entryOf(policy: string, value: unknown): readonly (readonly [PolicyId, 
       typeof at === 'number' ? [[name as TerminalName, at]] : [],
   );
   return [[policy as PolicyId, { schedule, timezone, since, terminals: new Map(terminals) }]];
-}
-
-function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -202,6 +202,13 @@ export class Rollouts {
     return { revision: newest.revision, inForce, proven, failures, stalled };
   }
 
+  /** All that terminals of a policy may be made from as things are: the newest, and the last good until that is proven. */
+  workloadsOf(policy: Policy): readonly Workload[] {
+    const { newest, proven } = this.#track(policy);
+    const good = this.#good.get(policy.id);
+    return proven || good === undefined ? [newest.workload] : [newest.workload, good.workload];
+  }
+
   #track(policy: Policy): Track {
     const newest = this.#options.templates.of(policy);
     const known = this.#tracks.get(policy.id);

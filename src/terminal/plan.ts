@@ -281,10 +281,10 @@ function fieldChanges(from: WorkloadFingerprint, to: WorkloadFingerprint): Field
 
 /** What differs and is changed in place. */
 export function inPlaceChanges(actual: Actual, desired: Template): readonly FieldChange[] {
-  return [
-    ...limitChanges(actual.limits, desired.limits),
-    ...settingChanges(actual.settings, settingsOf(desired)),
-  ];
+  const limits = limitChanges(actual.limits, desired.limits);
+  return actual.settings === undefined
+    ? limits
+    : [...limits, ...settingChanges(actual.settings, settingsOf(desired))];
 }
 
 /** Limits that the backend enforces and that differ; a backend that enforces none reports null. */

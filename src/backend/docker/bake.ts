@@ -6,7 +6,7 @@ import type Docker from 'dockerode';
 import type { Container } from 'dockerode';
 import type { Progress } from '../backend.ts';
 import { labels, managedBy } from './container.ts';
-import { accepting, engineCall, unlimitedCall } from './engine.ts';
+import { accepting, engineCall, statusOf, unlimitedCall } from './engine.ts';
 import { lastLines } from './logs.ts';
 import { bakedConfig, bakedRepository, bakingPrefix, type Recipe } from './recipe.ts';
 
@@ -57,8 +57,7 @@ export async function bake(
   signal: AbortSignal,
 ): Promise<void> {
   const name = `${bakingPrefix}${recipe.hash}`;
-  // What a crash left of an earlier try goes first.
-  await removeContainer(docker.getContainer(name));
+  await removeLeftover(docker, name, signal);
   const options = { _query: { name }, _body: containerOf(recipe, network) };
   const container = await engineCall(signal, (abortSignal) =>
     docker.createContainer({ ...options, abortSignal }),
@@ -85,6 +84,17 @@ export async function removeContainer(container: Container): Promise<void> {
     removeLimitMs,
   );
   await accepting(removed, [404, 409]);
+}
+
+/** What a crash left of an earlier try; one of that name that is not ours stays, and the engine says that it is there. */
+async function removeLeftover(docker: Docker, name: string, signal: AbortSignal): Promise<void> {
+  const container = docker.getContainer(name);
+  try {
+    const { Config: config } = await engineCall(signal, (abortSignal) => container.inspect({ abortSignal }));
+    if (config.Labels[labels.kubernetesManagedBy] === managedBy) await removeContainer(container);
+  } catch (error) {
+    if (statusOf(error) !== 404) throw error;
+  }
 }
 
 async function install(

@@ -30,6 +30,7 @@ import { lastLines } from './logs.ts';
 import { NetworkGoneError, Networks } from './network.ts';
 import { type Addresses, addressesOf, keyOf, networkCutFrom, observe } from './observe.ts';
 import { hostPaths } from './own-mounts.ts';
+import { installs } from './recipe.ts';
 import { wipeAsRoot } from './wipe-as-root.ts';
 
 export interface DockerBackendOptions {
@@ -345,6 +346,8 @@ export class DockerBackend implements Backend {
   /** Waits for one that is being baked as long as an install at the start may take. */
   async #bakedImage(desired: Desired, progress: Progress, signal: AbortSignal): Promise<string | null> {
     const { workload, startTimeoutMs } = desired;
+    if (!installs(workload)) return null;
+    await this.#images.ensure(workload.image, progress, signal);
     const limit = AbortSignal.timeout(startTimeoutMs);
     try {
       return await this.#baking.image(workload, progress, AbortSignal.any([signal, limit]), 'go');
