@@ -37,7 +37,9 @@ const needed: readonly (readonly [method: string, path: string])[] = [
   ['GET', `/containers/${id}/logs`],
   ['GET', '/images/ghcr.io/open-webui/open-terminal:latest/json'],
   ['GET', `/images/r.example:5000/a/b@sha256:${id}/json`],
+  ['GET', '/images/json'],
   ['POST', '/images/create'],
+  ['POST', '/commit'],
   ['POST', '/containers/create'],
   ['POST', '/v1.41/containers/create'],
   ['POST', `/containers/${id}/start`],
@@ -45,6 +47,7 @@ const needed: readonly (readonly [method: string, path: string])[] = [
   ['POST', '/containers/terminals-default-alice/stop'],
   ['POST', '/containers/terminals-default-alice/update'],
   ['DELETE', `/containers/${id}`],
+  ['DELETE', '/images/terminals-baked:0123456789abcdef'],
 ];
 
 for (const [method, path] of needed) {

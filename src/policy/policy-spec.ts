@@ -55,11 +55,11 @@ export interface PolicySpec {
     };
   };
   /**
-   * Debian packages, installed when a terminal starts.
+   * Debian packages. On Docker they are installed once, into an image; elsewhere when a terminal starts.
    */
   readonly packages: string[];
   /**
-   * Python packages as pip names them, installed when a terminal starts.
+   * Python packages as pip names them, installed as the Debian packages are.
    */
   readonly pipPackages: string[];
   /**

@@ -79,15 +79,14 @@ function nameOf({ Id, ParentId, RepoTags, Labels: found }: ImageInfo): string | 
   return names.length === 0 && ParentId === found[bakedLabels.imageId] ? Id : null;
 }
 
-/** The engine refuses where a container came to use it meanwhile. */
+/** The engine refuses where a container came to use it meanwhile, and what stands before the engine may, too. */
 async function removeImage(docker: Docker, name: string, signal: AbortSignal): Promise<boolean> {
   try {
     // What it was made from may have no name either, and is not ours.
     await engineCall(signal, () => docker.getImage(name).remove({ noprune: true }));
     return true;
   } catch (error) {
-    const status = statusOf(error);
-    if (status === 404 || status === 409) return false;
+    if (statusOf(error) !== null) return false;
     throw error;
   }
 }

@@ -65,5 +65,5 @@ export function logged(): { readonly lines: string[]; readonly log: Logger } {
   return { lines, log: pino({}, { write: (line: string) => void lines.push(line) }) };
 }
 
-/** A package index that never answers: an install from it takes minutes. */
-export const deafIndex = { PIP_INDEX_URL: 'http://10.255.255.1/simple', PIP_DEFAULT_TIMEOUT: '100' };
+/** A package index that nobody answers for, asked again and again: an install from it takes minutes. */
+export const deafIndex = { PIP_INDEX_URL: 'http://127.0.0.1:9/simple', PIP_RETRIES: '100' };

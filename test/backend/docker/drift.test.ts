@@ -1,22 +1,15 @@
 /** What somebody changes by hand on real Docker: found, reported, and put right by the rule of its policy. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import type { PolicySpec } from '../../src/policy/policy.ts';
-import { ActivityStore } from '../../src/reconcile/activity-store.ts';
-import type { Drift } from '../../src/reconcile/drift.ts';
-import { Reconciler } from '../../src/reconcile/reconciler.ts';
-import { Templates } from '../../src/reconcile/templates.ts';
-import {
-  docker,
-  execute,
-  networkFor,
-  openTerminal,
-  placeFor,
-  removeContainer,
-} from '../backend/docker/engine.ts';
-import { type EngineProxy, proxyFor } from '../backend/docker/engine-proxy.ts';
-import { withoutDocker } from '../engines.ts';
-import { capturedLog, MemoryPolicies, patient, policyOf, until } from './harness.ts';
+import type { PolicySpec } from '../../../src/policy/policy.ts';
+import { ActivityStore } from '../../../src/reconcile/activity-store.ts';
+import type { Drift } from '../../../src/reconcile/drift.ts';
+import { Reconciler } from '../../../src/reconcile/reconciler.ts';
+import { Templates } from '../../../src/reconcile/templates.ts';
+import { withoutDocker } from '../../engines.ts';
+import { capturedLog, MemoryPolicies, patient, policyOf, until } from '../../reconcile/harness.ts';
+import { docker, execute, networkFor, openTerminal, placeFor, removeContainer } from './engine.ts';
+import { type EngineProxy, proxyFor } from './engine-proxy.ts';
 
 const mebibyte = 1024 ** 2;
 
@@ -45,7 +38,10 @@ async function setting(t: TestContext, { spec = {}, networks = [], proxy, resync
     templates: new Templates(backend.platform),
     activity: new ActivityStore(place.dataDir, log),
     log,
-    drifted: (_terminal, drift) => drifts.push(drift),
+    // Other tests have terminals on the same engine.
+    drifted: ({ key }, drift) => {
+      if (key.policy === place.policy) drifts.push(drift);
+    },
     ...(resyncMs === undefined ? {} : { resyncMs }),
   });
   await reconciler.start();
@@ -53,7 +49,9 @@ async function setting(t: TestContext, { spec = {}, networks = [], proxy, resync
   const reach = async () => (await reconciler.reach(place.key('alice'), patient)).terminal;
   const memory = async (name: string) => (await docker.getContainer(name).inspect()).HostConfig.Memory;
   const logged = () =>
-    lines.filter(({ msg }) => msg === 'drift').map(({ terminal, kind }) => [terminal, kind]);
+    lines
+      .filter(({ msg, policy: its }) => msg === 'drift' && its === place.policy)
+      .map(({ terminal, kind }) => [terminal, kind]);
   return { place, reconciler, reach, memory, drifts, lines, logged };
 }
 
