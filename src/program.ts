@@ -15,12 +15,9 @@ import type { Config } from './config.ts';
 import { configuredAuthenticator, configuredKeys } from './identity/configured.ts';
 import type { Authenticator } from './identity/identity.ts';
 import { SharedKeys } from './identity/keys.ts';
-import { builtinPolicy } from './policy/builtin.ts';
-import { ConfigMapSource } from './policy/config-map.ts';
+import { policyRules, policySource } from './policy/configured.ts';
 import { DirectorySource } from './policy/directory.ts';
-import { GitSource, gitDirectory } from './policy/git.ts';
-import type { Policy, PolicySource } from './policy/policy.ts';
-import type { PolicyRules } from './policy/policy-set.ts';
+import type { Policy } from './policy/policy.ts';
 import { PolicyWriter } from './policy/policy-writer.ts';
 import { PolicyStore } from './policy/store.ts';
 import { Discovery } from './proxy/discovery.ts';
@@ -51,35 +48,6 @@ export interface ProgramOptions {
 const statusMs = 5_000;
 /** Requests under way at a shutdown get this long; Docker and Kubernetes kill after 10 and 30 s. */
 const drainMs = 8_000;
-
-/** Where policies come from by this configuration. */
-export function policySource(config: Config, cwd: string, log: Logger): PolicySource {
-  const { policiesConfigMap: from, kubernetes } = config;
-  if (from !== null) {
-    // Loaded only here: the client library takes a while.
-    const connect = async () => (await import('./kubernetes/connect.ts')).connect(kubernetes);
-    return new ConfigMapSource({ from, connect, log });
-  }
-  if (config.policiesGit !== null) {
-    return new GitSource({ ...config.policiesGit, directory: gitDirectory(config.dataDir) });
-  }
-  if (config.policiesDir !== null) return new DirectorySource(config.policiesDir, cwd);
-  return { description: 'the built-in policy', read: async () => [], watch: () => undefined };
-}
-
-/** What the configuration says about policies. */
-export function policyRules(config: Config): PolicyRules {
-  const { image, idleTimeoutMinutes, maxCpuMillis, maxMemoryBytes, allowedImages } = config;
-  const { persistence } = config.kubernetes;
-  return {
-    defaults: { image, persistence, ...(config.idleTimeoutIsSet ? { idleTimeoutMinutes } : {}) },
-    builtin: builtinPolicy({ image, persistence, idleTimeoutMinutes }),
-    maxCpuMillis,
-    maxMemoryBytes,
-    allowedImages,
-    mode: 'run',
-  };
-}
 
 /** Who may use the admin API by this configuration. */
 function adminAccess(config: Config, keys: SharedKeys, authenticator: Authenticator): AdminAccess {

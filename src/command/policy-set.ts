@@ -1,10 +1,10 @@
 /** The policies that commands look at: read once, their problems said. @module */
 import type { Config } from '../config.ts';
 import { createLogger } from '../log.ts';
+import { policyRules, policySource } from '../policy/configured.ts';
 import type { PolicySet } from '../policy/policy.ts';
 import { buildPolicySet } from '../policy/policy-set.ts';
 import { problemText } from '../policy/store.ts';
-import { policyRules, policySource } from '../program.ts';
 import type { Io } from './command.ts';
 
 /** The policy set as a server would have it after a start, and whether something in it has errors. */
