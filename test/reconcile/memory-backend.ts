@@ -43,6 +43,8 @@ export class MemoryBackend implements Backend {
   readonly platform = {};
   readonly unenforced = [];
   readonly calls: Call[] = [];
+  /** Told of every call as it is made. */
+  called: ((call: Call) => void) | null = null;
   /** Homes that exist; only `remove` with files, and `reset`, take one away. */
   readonly homes = new Set<TerminalName>();
   /** While false, nothing answers. */
@@ -175,7 +177,9 @@ export class MemoryBackend implements Backend {
   }
 
   async #run<T>(operation: Operation, key: TerminalKey | null, effect: () => T): Promise<T> {
-    this.calls.push({ operation, name: key === null ? null : terminalName(key) });
+    const call = { operation, name: key === null ? null : terminalName(key) };
+    this.calls.push(call);
+    this.called?.(call);
     const fault = this.#faults.get(operation)?.shift();
     // Nothing real answers in the same turn.
     await new Promise((resolve) => setImmediate(resolve));

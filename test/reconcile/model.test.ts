@@ -14,7 +14,7 @@ import { terminalName } from '../../src/terminal/names.ts';
 import type { TerminalKey } from '../../src/terminal/terminal.ts';
 import { steady } from '../terminal/fixtures.ts';
 import { capturedLog, keyOf, MemoryPolicies, policyOf, temporaryFolder, turns } from './harness.ts';
-import { MemoryBackend, type Operation } from './memory-backend.ts';
+import { type Call, MemoryBackend, type Operation } from './memory-backend.ts';
 
 /** Sequences a run; the seed is printed with a failure, and one that ever failed is kept below. */
 const runs = Number(process.env.TERMINALS_TEST_SEQUENCES ?? 2_000);
@@ -38,12 +38,13 @@ class World {
   readonly inUse = new Map<string, Reached>();
   readonly violations: string[] = [];
   readonly homes = new Set<string>();
+  when: Model['when'] = 'idle';
   reconciler: Reconciler | null = null;
   #dataDir = '';
-  #removed = 0;
 
   async begin(): Promise<void> {
     this.#dataDir = await temporaryFolder();
+    this.backend.called = (call) => this.#judge(call);
     this.policies.edit(declared({ image: 0, when: 'idle' }));
     await this.restart();
   }
@@ -66,16 +67,16 @@ class World {
     await this.reconciler.start();
   }
 
-  /** Looks at what was done since the last look: nobody in use is touched where the policy waits for quiet. */
-  watch(when: Model['when']): void {
-    const done = this.backend.calls.slice(this.#removed);
-    this.#removed = this.backend.calls.length;
-    for (const { operation, name } of done) {
-      const used = name !== null && this.inUse.has(name);
-      if (used && when === 'idle' && (operation === 'stop' || operation === 'remove')) {
-        this.violations.push(`${operation} of ${name}, which is in use`);
-      }
+  /** Looks at what is done as it is done: nobody in use is touched where the policy waits for quiet. */
+  #judge({ operation, name }: Call): void {
+    const used = name !== null && this.inUse.has(name);
+    if (used && this.when === 'idle' && (operation === 'stop' || operation === 'remove')) {
+      this.violations.push(`${operation} of ${name}, which is in use`);
     }
+  }
+
+  /** Looks whether every home is still there. */
+  watch(): void {
     for (const home of this.homes)
       if (![...this.backend.homes].some((kept) => kept === home))
         this.violations.push(`the home ${home} is gone`);
@@ -98,9 +99,8 @@ function step(name: string, act: (model: Model, world: World) => Promise<void>):
   return {
     check: () => true,
     async run(model, world) {
-      const { when } = model;
       await act(model, world);
-      world.watch(when);
+      world.watch();
       assert.deepEqual(world.violations, []);
     },
     toString: () => name,
@@ -124,7 +124,9 @@ const steps: readonly fc.Arbitrary<Step>[] = [
     step(`${user} begins a command`, async (_model, world) => {
       const reached = world.reconciler?.running(keyOf(user));
       const name = terminalName(keyOf(user));
-      if (!reached || world.inUse.has(name)) return;
+      // In a container that is dead already, and of which nobody knows yet, nothing begins.
+      const alive = world.backend.actual(keyOf(user))?.phase === 'Running';
+      if (!reached || !alive || world.inUse.has(name)) return;
       reached.use.begin();
       world.inUse.set(name, reached);
     }),
@@ -138,10 +140,9 @@ const steps: readonly fc.Arbitrary<Step>[] = [
   ),
   fc.constantFrom('idle' as const, 'now' as const).map((when) =>
     step(`a new image, ${when}`, async (model, world) => {
-      // What came before this is judged by the rule before it.
-      world.watch(model.when);
       model.image += 1;
       model.when = when;
+      world.when = when;
       world.policies.edit(declared(model));
       await turns(1);
     }),

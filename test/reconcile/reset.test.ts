@@ -51,8 +51,9 @@ async function knownSince(
 const missed = () => once(Date.now() - 3_600_000);
 
 async function remembered(dataDir: string): Promise<Record<string, number>> {
-  return JSON.parse(await readFile(path.join(dataDir, '.terminals', 'resets.json'), 'utf8')).default
-    .terminals;
+  // It is written a moment after what it tells of.
+  const text = await readFile(path.join(dataDir, '.terminals', 'resets.json'), 'utf8').catch(() => '{}');
+  return JSON.parse(text).default?.terminals ?? {};
 }
 
 const resetsIn = ({ lines }: Harness) => lines.filter(({ action }) => action === 'reset');
