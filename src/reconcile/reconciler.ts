@@ -14,7 +14,7 @@ import {
 } from '../errors.ts';
 import type { Policy, PolicySet } from '../policy/policy.ts';
 import { discoveryUser } from '../terminal/names.ts';
-import { isOutdated, type Plan, planTerminal } from '../terminal/plan.ts';
+import type { Plan } from '../terminal/plan.ts';
 import type {
   Actual,
   Desired,
@@ -30,6 +30,7 @@ import { Deadlines } from './deadlines.ts';
 import type { Drift } from './drift.ts';
 import type { GoodStore } from './good-store.ts';
 import { isSameRun, Observations } from './observations.ts';
+import { Planner } from './planner.ts';
 import { type QueueOptions, WorkQueue } from './queue.ts';
 import { type Entry, Registry } from './registry.ts';
 import type { ResetStore } from './reset-store.ts';
@@ -37,7 +38,6 @@ import { Resets } from './resets.ts';
 import { Rollouts } from './rollouts.ts';
 import type { Templates } from './templates.ts';
 import { rejectWaiters, resolveWaiters, waitFor } from './waiting.ts';
-import { Windows } from './windows.ts';
 
 /** The policies in force, as the reconciler needs them. */
 export interface Policies {
@@ -84,9 +84,6 @@ const maxSteps = 4;
 /** So many are planned without a break, which takes a few milliseconds. */
 const looksATurn = 500;
 
-/** Others of its policy are being replaced; it is told when they are through. */
-const notItsTurn: Plan = { action: { kind: 'none', reason: 'it waits for its turn' }, deferred: [] };
-
 export class Reconciler {
   readonly #backend: Backend;
   readonly #policies: Policies;
@@ -101,7 +98,7 @@ export class Reconciler {
   readonly #observations: Observations;
   readonly #actions: Actions;
   readonly #rollouts: Rollouts;
-  readonly #windows = new Windows();
+  readonly #planner: Planner;
   readonly #resets: Resets;
   readonly #goodStore: ReconcilerOptions['good'];
   #saved: SavedActivity = { lastActivityAt: () => null };
@@ -125,8 +122,13 @@ export class Reconciler {
     });
     const supported = options.backend.reset !== undefined;
     this.#resets = new Resets({ store: options.resets, supported, log: options.log });
+    this.#planner = new Planner({
+      policyOf: (key) => this.#policy(key),
+      rollouts: this.#rollouts,
+      resets: this.#resets,
+    });
     this.#observations = new Observations({
-      declared: (entry) => this.#desired(entry),
+      declared: (entry) => this.#planner.desired(entry),
       drifted: (entry, drift) => {
         options.log.warn({ ...describe(entry), ...drift }, 'drift');
         options.drifted?.(entry, drift);
@@ -310,13 +312,7 @@ export class Reconciler {
       entry.restoring = false;
       if (policy !== undefined) this.#rollouts.leave(policy, entry.name);
     }
-    this.#noteRevision(entry);
-  }
-
-  /** What runs proves its revision. */
-  #noteRevision({ key, actual }: Entry): void {
-    const policy = this.#policy(key);
-    if (policy !== undefined && actual?.phase === 'Running') this.#rollouts.ran(policy, actual.revision);
+    this.#planner.noteRevision(entry);
   }
 
   /** Plans and acts until there is nothing to do, then serves who waits and notes when to look again. */
@@ -324,7 +320,7 @@ export class Reconciler {
     let prepared: Revision | null = null;
     for (let step = 0; step < maxSteps; step += 1) {
       if (!entry.observed) await this.#actions.inspect(entry);
-      const { desired, plan } = this.#inTurn(entry);
+      const { desired, plan } = this.#planner.inTurn(entry);
       if (plan.action.kind === 'none') return this.#settle(entry, plan, desired);
 
       // Whatever needs the network comes before anything is taken down, and what to do is decided anew after it.
@@ -336,46 +332,6 @@ export class Reconciler {
       await this.#actions.perform(entry, plan.action, desired);
     }
     this.#queue.add(entry.name, entry.waiters.size > 0);
-  }
-
-  /** What to do now, and from what, where a rollout lets one terminal go before another. */
-  #inTurn(entry: Entry): { readonly desired: Desired | undefined; readonly plan: Plan } {
-    const desired = this.#desired(entry);
-    const plan = this.#plan(entry, desired);
-    const policy = this.#policy(entry.key);
-    if (policy === undefined || (plan.action.kind !== 'create' && plan.action.kind !== 'replace')) {
-      return { desired, plan };
-    }
-    const running = entry.actual?.phase === 'Running';
-    const template = this.#rollouts.enter(policy, entry.name, running);
-    if (template === null) return { desired, plan: notItsTurn };
-    if (template.revision === desired?.revision) return { desired, plan };
-    const held = { key: entry.key, name: entry.name, ...template };
-    return { desired: held, plan: this.#plan(entry, held) };
-  }
-
-  #plan(entry: Entry, desired: Desired | undefined): Plan {
-    const now = Date.now();
-    const window = desired?.rollout.window ?? null;
-    const drifted = desired && entry.actual && isOutdated(entry.actual, desired);
-    entry.driftedSince = drifted ? (entry.driftedSince ?? now) : null;
-    return planTerminal({
-      desired,
-      actual: entry.actual,
-      requested: entry.waiters.size > 0 || entry.restoring,
-      activity: entry,
-      driftedSince: entry.driftedSince,
-      windowOpensAt: window === null ? now : this.#windows.opensAt(window, now),
-      resetAt: this.#resetAt(entry),
-      now,
-    });
-  }
-
-  /** What is not there, and not asked for, is not remembered. */
-  #resetAt({ key, name, actual, waiters }: Entry): number | null {
-    const policy = this.#policy(key);
-    if (policy === undefined || (actual === undefined && waiters.size === 0)) return null;
-    return this.#resets.resetAt(policy, name);
   }
 
   #settle(entry: Entry, plan: Plan, desired: Desired | undefined): void {
@@ -487,16 +443,10 @@ export class Reconciler {
   /** Plans without acting; only a terminal that needs work gets into the queue. */
   #look(entry: Entry): void {
     if (this.#queue.isRunning(entry.name)) return;
-    this.#noteRevision(entry);
-    const plan = this.#plan(entry, this.#desired(entry));
+    this.#planner.noteRevision(entry);
+    const plan = this.#planner.look(entry);
     if (plan.action.kind === 'none' && entry.waiters.size === 0) this.#schedule(entry, plan);
     else this.#queue.add(entry.name, entry.waiters.size > 0);
-  }
-
-  #desired(entry: Entry): Desired | undefined {
-    const policy = this.#policy(entry.key);
-    const template = policy && this.#rollouts.templateOf(policy, entry.name);
-    return template && { key: entry.key, name: entry.name, ...template };
   }
 
   #policy(key: TerminalKey): Policy | undefined {
@@ -507,7 +457,7 @@ export class Reconciler {
 
   async #waitFor(entry: Entry, signal: AbortSignal): Promise<Reached> {
     this.#stopping.signal.throwIfAborted();
-    const limitMs = (this.#desired(entry)?.startTimeoutMs ?? 0) + patienceMs;
+    const limitMs = (this.#planner.desired(entry)?.startTimeoutMs ?? 0) + patienceMs;
     // Asking for it is use of it: one whose idle time is just over is not stopped under who comes back.
     entry.touch();
     const running = waitFor(entry, limitMs, signal);

@@ -1,0 +1,95 @@
+/**
+ * What to do with one terminal now: its policy as far as the rollout is, against what is known of it.
+ * @module
+ */
+import type { Policy } from '../policy/policy.ts';
+import { isOutdated, type Plan, planTerminal } from '../terminal/plan.ts';
+import type { Desired, TerminalKey } from '../terminal/terminal.ts';
+import type { Entry } from './registry.ts';
+import type { Resets } from './resets.ts';
+import type { Rollouts } from './rollouts.ts';
+import { Windows } from './windows.ts';
+
+export interface PlannerOptions {
+  readonly policyOf: (key: TerminalKey) => Policy | undefined;
+  readonly rollouts: Pick<Rollouts, 'templateOf' | 'enter' | 'ran'>;
+  readonly resets: Pick<Resets, 'resetAt'>;
+}
+
+/** What to do, and from what; undefined: the policy is gone. */
+export interface Planned {
+  readonly desired: Desired | undefined;
+  readonly plan: Plan;
+}
+
+/** Others of its policy are being replaced; it is told when they are through. */
+const notItsTurn: Plan = { action: { kind: 'none', reason: 'it waits for its turn' }, deferred: [] };
+
+export class Planner {
+  readonly #options: PlannerOptions;
+  readonly #windows = new Windows();
+
+  constructor(options: PlannerOptions) {
+    this.#options = options;
+  }
+
+  /** What the terminal should be, as far as its policy's rollout is. */
+  desired({ key, name }: Entry): Desired | undefined {
+    const policy = this.#options.policyOf(key);
+    const template = policy && this.#options.rollouts.templateOf(policy, name);
+    return template && { key, name, ...template };
+  }
+
+  /** Looks, without taking anybody's turn. */
+  look(entry: Entry): Plan {
+    return this.#plan(entry, this.desired(entry));
+  }
+
+  /** What to do now, where a rollout lets one terminal go before another; `Rollouts.leave` must follow. */
+  inTurn(entry: Entry): Planned {
+    const { policyOf, rollouts } = this.#options;
+    const desired = this.desired(entry);
+    const plan = this.#plan(entry, desired);
+    const policy = policyOf(entry.key);
+    if (policy === undefined || (plan.action.kind !== 'create' && plan.action.kind !== 'replace')) {
+      return { desired, plan };
+    }
+    const running = entry.actual?.phase === 'Running';
+    const template = rollouts.enter(policy, entry.name, running);
+    if (template === null) return { desired, plan: notItsTurn };
+    if (template.revision === desired?.revision) return { desired, plan };
+    const held = { key: entry.key, name: entry.name, ...template };
+    return { desired: held, plan: this.#plan(entry, held) };
+  }
+
+  /** What runs proves its revision. */
+  noteRevision({ key, actual }: Entry): void {
+    const policy = this.#options.policyOf(key);
+    if (policy !== undefined && actual?.phase === 'Running')
+      this.#options.rollouts.ran(policy, actual.revision);
+  }
+
+  #plan(entry: Entry, desired: Desired | undefined): Plan {
+    const now = Date.now();
+    const window = desired?.rollout.window ?? null;
+    const drifted = desired && entry.actual && isOutdated(entry.actual, desired);
+    entry.driftedSince = drifted ? (entry.driftedSince ?? now) : null;
+    return planTerminal({
+      desired,
+      actual: entry.actual,
+      requested: entry.waiters.size > 0 || entry.restoring,
+      activity: entry,
+      driftedSince: entry.driftedSince,
+      windowOpensAt: window === null ? now : this.#windows.opensAt(window, now),
+      resetAt: this.#resetAt(entry),
+      now,
+    });
+  }
+
+  /** What is not there, and not asked for, is not remembered. */
+  #resetAt({ key, name, actual, waiters }: Entry): number | null {
+    const policy = this.#options.policyOf(key);
+    if (policy === undefined || (actual === undefined && waiters.size === 0)) return null;
+    return this.#options.resets.resetAt(policy, name);
+  }
+}
