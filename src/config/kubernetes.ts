@@ -1,5 +1,6 @@
 /** What the configuration says about Kubernetes: of the backend, and of the operator. @module */
 import path from 'node:path';
+import { isMap } from '../json.ts';
 import { parseMemory } from '../terminal/quantity.ts';
 import type { Setting } from './reader.ts';
 import * as read from './values.ts';
@@ -173,8 +174,4 @@ function parseJson(text: string, hint: string): unknown {
   } catch {
     throw invalid('not JSON.', hint);
   }
-}
-
-function isMap(value: unknown): value is JsonMap {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

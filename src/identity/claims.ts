@@ -2,7 +2,7 @@
  * Groups and ids in a token's claims, wherever an identity provider puts them and in whatever form.
  * @module
  */
-import { isObject } from './get-json.ts';
+import { isMap } from '../json.ts';
 import type { Group } from './identity.ts';
 
 type Claims = Readonly<Record<string, unknown>>;
@@ -44,7 +44,7 @@ function atPath(value: unknown, parts: readonly string[]): unknown {
 
 /** Own members only, so that `constructor` is no claim. */
 function member(value: unknown, name: string): unknown {
-  return isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+  return isMap(value) && Object.hasOwn(value, name) ? value[name] : undefined;
 }
 
 /** The groups at a place of the claims. A token without the claim is one of a user without groups. */

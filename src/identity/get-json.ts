@@ -96,8 +96,3 @@ function reasonOf(error: unknown): string {
   const { cause } = error;
   return cause instanceof Error && cause.message !== '' ? cause.message : error.message;
 }
-
-/** A JSON object, as against an array, a text and the rest. */
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

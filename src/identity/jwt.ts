@@ -4,8 +4,8 @@
  */
 import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
 import { IdentityUnavailableError, type TokenRefusal, TokenRefusedError } from '../errors.ts';
+import { isMap } from '../json.ts';
 import { checkLength } from './credentials.ts';
-import { isObject } from './get-json.ts';
 
 /** Clocks differ. */
 export const toleranceSeconds = 60;
@@ -19,7 +19,7 @@ export function unverifiedClaims(token: string): Readonly<Record<string, unknown
   if (payload === undefined) return null;
   try {
     const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
-    return isObject(claims) ? claims : null;
+    return isMap(claims) ? claims : null;
   } catch {
     return null;
   }

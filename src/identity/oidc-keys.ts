@@ -12,7 +12,8 @@ import {
   type JWSHeaderParameters,
 } from 'jose';
 import { IdentityUnavailableError } from '../errors.ts';
-import { getJson, isObject } from './get-json.ts';
+import { isMap } from '../json.ts';
+import { getJson } from './get-json.ts';
 
 export interface OidcKeysOptions {
   readonly issuer: string;
@@ -98,7 +99,7 @@ export class OidcKeys {
     const { jwksUrl } = this.#options;
     const url = jwksUrl === null ? await this.#discover() : new URL(jwksUrl);
     const { status, body } = await this.#get(url);
-    if (status !== 200 || !isObject(body) || !Array.isArray(body.keys)) {
+    if (status !== 200 || !isMap(body) || !Array.isArray(body.keys)) {
       throw new IdentityUnavailableError(`${url.href} answers with no key set (status ${status}).`, hint);
     }
     // Refuses a set that is none before it takes the place of the one that is.
@@ -110,7 +111,7 @@ export class OidcKeys {
     const { issuer } = this.#options;
     const url = new URL(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
     const { status, body } = await this.#get(url);
-    if (status !== 200 || !isObject(body) || typeof body.jwks_uri !== 'string') {
+    if (status !== 200 || !isMap(body) || typeof body.jwks_uri !== 'string') {
       throw new IdentityUnavailableError(`${url.href} is no discovery document (status ${status}).`, hint);
     }
     if (!sameIssuer(body.issuer, issuer)) {

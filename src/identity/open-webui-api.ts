@@ -3,9 +3,10 @@
  * @module
  */
 import { ForbiddenError, IdentityUnavailableError, TokenRefusedError } from '../errors.ts';
+import { isMap } from '../json.ts';
 import type { UserId } from '../terminal/terminal.ts';
 import { isUserId } from './credentials.ts';
-import { getJson, isObject, type JsonAnswer } from './get-json.ts';
+import { getJson, type JsonAnswer } from './get-json.ts';
 import type { Group } from './identity.ts';
 
 export interface OpenWebUiApiOptions {
@@ -43,8 +44,7 @@ export class OpenWebUiApi {
   async userOf(token: string): Promise<OpenWebUiUser> {
     const { status, body } = await this.#get('/api/v1/auths/', token);
     if (status === 401 || status === 403) throw rejected();
-    if (status !== 200 || !isObject(body) || !isUserId(body.id))
-      throw this.#strange('/api/v1/auths/', status);
+    if (status !== 200 || !isMap(body) || !isUserId(body.id)) throw this.#strange('/api/v1/auths/', status);
     if (!activeRoles.includes(body.role)) {
       throw new ForbiddenError(
         'The account waits for approval in Open WebUI.',
@@ -90,7 +90,7 @@ export class OpenWebUiApi {
     const answer = await this.#get('/api/v1/groups/', token);
     const groups = groupsIn(answer);
     if (groups === null || !Array.isArray(answer.body)) throw this.#strange('/api/v1/groups/', answer.status);
-    const members = answer.body.map((group: unknown) => (isObject(group) ? group.user_ids : undefined));
+    const members = answer.body.map((group: unknown) => (isMap(group) ? group.user_ids : undefined));
     if (!members.every((ids) => Array.isArray(ids))) return null;
     return groups.filter((_group, index) => members[index]?.includes(user));
   }
@@ -119,7 +119,7 @@ function groupsIn({ status, body }: JsonAnswer): readonly Group[] | null {
   if (status !== 200 || !Array.isArray(body)) return null;
   const groups: Group[] = [];
   for (const group of body as readonly unknown[]) {
-    if (!isObject(group) || typeof group.id !== 'string' || typeof group.name !== 'string') return null;
+    if (!isMap(group) || typeof group.id !== 'string' || typeof group.name !== 'string') return null;
     groups.push({ id: group.id, name: group.name });
   }
   return groups;

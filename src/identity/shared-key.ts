@@ -3,11 +3,10 @@
  * @module
  */
 import { UnauthenticatedError } from '../errors.ts';
-import { CombinedAuthenticator } from './combined.ts';
 import { namedUser } from './credentials.ts';
 import type { ForwardedJwt } from './forwarded-jwt.ts';
 import type { AdmittedBy, Authenticator, Credentials, Identity, SentToken, TokenMode } from './identity.ts';
-import { SharedKeys } from './keys.ts';
+import type { SharedKeys } from './keys.ts';
 import type { UserGroups } from './user-groups.ts';
 
 export interface SharedKeyOptions {
@@ -69,28 +68,5 @@ export class OpenAuthenticator implements Authenticator {
 
   identify({ userId }: Credentials): Identity {
     return { user: namedUser(userId), groups: null, admittedBy: 'open' };
-  }
-}
-
-/** One key and nothing else, or open mode. */
-export class SharedKeyAuthenticator implements Authenticator {
-  readonly #authenticator: Authenticator;
-
-  /** @param key the shared key; null: open mode. */
-  constructor(key: string | null) {
-    this.#authenticator =
-      key === null
-        ? new OpenAuthenticator()
-        : new CombinedAuthenticator([
-            new SharedKeyMode({ keys: new SharedKeys([key]), forwardedJwt: null, groups: null }),
-          ]);
-  }
-
-  admit(credentials: Credentials): AdmittedBy | Promise<AdmittedBy> {
-    return this.#authenticator.admit(credentials);
-  }
-
-  identify(credentials: Credentials): Identity | Promise<Identity> {
-    return this.#authenticator.identify(credentials);
   }
 }

@@ -1,4 +1,6 @@
 /** Whether an object is already what an apply would make of it; if so, nothing is written. @module */
+
+import { isMap } from '../json.ts';
 import type { KubeObject, OwnerReference } from '../kubernetes/objects.ts';
 
 /**
@@ -18,10 +20,6 @@ export function covers(actual: unknown, wanted: unknown): boolean {
   if (isMap(wanted))
     return isMap(actual) && Object.entries(wanted).every(([name, value]) => covers(actual[name], value));
   return actual === wanted;
-}
-
-function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isEmpty(value: unknown): boolean {

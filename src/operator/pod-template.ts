@@ -2,13 +2,11 @@
  * Laying `podTemplate` over a Pod, and what it may not ask for.
  * @module
  */
+
+import { isMap } from '../json.ts';
 import { containerName } from './child-names.ts';
 
 type Map = Readonly<Record<string, unknown>>;
-
-function isMap(value: unknown): value is Map {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** By which field entries of a list belong together, as in a strategic merge; lists not named here are replaced. */
 const mergeKeys: Readonly<Record<string, string>> = {

@@ -3,6 +3,7 @@
  * @module
  */
 import { closest } from '../closest.ts';
+import { isMap } from '../json.ts';
 import type { PolicyId } from '../terminal/terminal.ts';
 import { checkMeaning, type Finding } from './check.ts';
 import type { ParsedDocument } from './document.ts';
@@ -11,7 +12,7 @@ import type { Policy } from './policy.ts';
 import type { PolicyRules } from './policy-set.ts';
 import { type Locate, type Said, sayFindings } from './problems.ts';
 import type { Draft } from './reading.ts';
-import { checkStructure, isMap } from './schema.ts';
+import { checkStructure } from './schema.ts';
 
 /** So many policies may stand above one. */
 const mostAncestors = 8;

@@ -3,9 +3,10 @@
  * each value was written is kept.
  * @module
  */
+
+import { isMap } from '../json.ts';
 import type { ParsedDocument } from './document.ts';
 import type { Place, PolicySpec } from './policy.ts';
-import { isMap } from './schema.ts';
 
 type Path = readonly (string | number)[];
 type Fields = Readonly<Record<string, unknown>>;

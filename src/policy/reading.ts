@@ -1,10 +1,12 @@
 /** One file of a source → the policies and defaults that it declares, not yet checked as a whole. @module */
+
+import { isMap } from '../json.ts';
 import type { Finding } from './check.ts';
 import { type ParsedDocument, parseFile } from './document.ts';
 import { Layer } from './layers.ts';
 import type { Problem, SourceFile } from './policy.ts';
 import { placed, type Said, sayFindings } from './problems.ts';
-import { checkStructure, isMap } from './schema.ts';
+import { checkStructure } from './schema.ts';
 
 /** A document that declares a policy of that name; what is in it may be wrong in any way. */
 export interface Draft {

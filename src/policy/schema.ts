@@ -7,6 +7,7 @@ import type { ErrorObject, ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { closest } from '../closest.ts';
+import { isMap } from '../json.ts';
 import type { PolicyDefaults } from './policy.ts';
 import type { PolicySpec } from './policy-spec.ts';
 
@@ -77,10 +78,6 @@ function fillIn(fields: Record<string, unknown>, defaults: Readonly<Record<strin
     if (isMap(own) && isMap(value)) fillIn(own, value);
     else fields[name] ??= structuredClone(value);
   }
-}
-
-export function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function explain(error: ErrorObject): StructureError {

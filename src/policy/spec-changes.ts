@@ -1,5 +1,6 @@
 /** The difference of two specs as edits of a document. @module */
 import { isDeepStrictEqual } from 'node:util';
+import { isMap } from '../json.ts';
 import type { Edit } from './policy-text.ts';
 
 /** What makes `before` be `wanted`: fields that `wanted` has not are taken out. Lists are set as a whole. */
@@ -18,8 +19,4 @@ export function changesOf(
     return isMap(value) && isMap(was) ? changesOf(value, was, path) : [{ path, value }];
   });
   return [...set, ...gone.map((name) => ({ path: [...at, name], value: undefined }))];
-}
-
-function isMap(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

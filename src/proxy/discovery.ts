@@ -6,6 +6,7 @@
 import type { Logger } from 'pino';
 import type { Backend } from '../backend/backend.ts';
 import { TerminalsError, TerminalUnreachableError } from '../errors.ts';
+import { isMap } from '../json.ts';
 import type { Policy, PolicySet } from '../policy/policy.ts';
 import type { Templates } from '../reconcile/templates.ts';
 import { revisionOf } from '../terminal/desired.ts';
@@ -243,8 +244,4 @@ export function withoutSecurity(document: string): string {
   for (const part of [parsed, ...operations]) delete part.security;
   if (isMap(parsed.components)) delete parsed.components.securitySchemes;
   return JSON.stringify(parsed);
-}
-
-function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -6,8 +6,7 @@
 import { mkdir, readFile, rename, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from 'pino';
-
-export type JsonMap = Readonly<Record<string, unknown>>;
+import { isMap, type JsonMap } from '../json.ts';
 
 export class HintFile {
   readonly path: string;
@@ -25,7 +24,7 @@ export class HintFile {
   }
 
   /** What was written last; null where there is nothing, or nothing that can be read. */
-  async read(): Promise<JsonMap | null> {
+  async read(): Promise<Readonly<JsonMap> | null> {
     try {
       const content: unknown = JSON.parse(await readFile(this.path, 'utf8'));
       if (!isMap(content)) throw new SyntaxError('not a map');
@@ -70,8 +69,4 @@ export class HintFile {
   #say(error: unknown, what: string): void {
     this.#log.warn({ err: error, file: this.path }, `${this.#what} ${what}`);
   }
-}
-
-export function isMap(value: unknown): value is JsonMap {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -6,8 +6,9 @@
  */
 import { rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
+import { isMap } from '../json.ts';
 import type { PolicyId, TerminalName } from '../terminal/terminal.ts';
-import { HintFile, isMap } from './hint-file.ts';
+import { HintFile } from './hint-file.ts';
 
 /** What is known of a policy's resets. Times in epoch milliseconds. */
 export interface SavedResets {
