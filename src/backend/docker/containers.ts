@@ -1,0 +1,111 @@
+/**
+ * The containers as this process sees them: what each is, where it can be reached, and whether it was seen healthy.
+ * @module
+ */
+import type Docker from 'dockerode';
+import type { ContainerInspectInfo } from 'dockerode';
+import type { Actual, Address } from '../../terminal/terminal.ts';
+import { isHealthy } from '../health.ts';
+import { accepting, engineCall, statusOf } from './engine.ts';
+import { type Addresses, addressesOf, observe } from './observe.ts';
+
+export interface ContainersOptions {
+  readonly docker: Docker;
+  /** Address of published ports where no network is configured. */
+  readonly publishHost: string;
+  /** Terminals are in networks of the operator's choice: nothing is published, and they have names there. */
+  readonly named: boolean;
+}
+
+export class Containers {
+  readonly #docker: Docker;
+  readonly #options: ContainersOptions;
+  /** When each container we saw healthy had started, by its id. */
+  readonly #healthy = new Map<string, number>();
+  /** Whether containers' own addresses can be reached from here; null: not tried yet. */
+  #direct: boolean | null = null;
+
+  constructor(options: ContainersOptions) {
+    this.#docker = options.docker;
+    this.#options = options;
+  }
+
+  /** The container of a name or id; null where there is none. */
+  async inspect(nameOrId: string, signal: AbortSignal): Promise<ContainerInspectInfo | null> {
+    try {
+      const container = this.#docker.getContainer(nameOrId);
+      return await engineCall(signal, (abortSignal) => container.inspect({ abortSignal }));
+    } catch (error) {
+      if (statusOf(error) === 404) return null;
+      throw error;
+    }
+  }
+
+  /** The terminal that a container is; null: it is none of ours. */
+  observe(info: ContainerInspectInfo): Actual | null {
+    return observe(info, {
+      address: (addresses) => this.#bestAddress(addresses),
+      publishHost: this.#options.publishHost,
+      wasHealthy: (id, startedAt) => this.#healthy.get(id) === startedAt,
+      now: Date.now(),
+    });
+  }
+
+  /** As `observe`; one that started before this process could see it answer is asked whether it does. */
+  async observeAsked(info: ContainerInspectInfo, signal: AbortSignal): Promise<Actual | null> {
+    const actual = this.observe(info);
+    const address = this.#bestAddress(addressesOf(info, this.#options.publishHost));
+    if (actual?.phase !== 'Provisioning' || address === null) return actual;
+    if (await isHealthy(address, signal)) this.#sawHealthy(info);
+    return this.observe(info);
+  }
+
+  /** Where a container that has just started may answer, the best first. */
+  candidates(info: ContainerInspectInfo): readonly Address[] {
+    const { direct, named, published } = addressesOf(info, this.#options.publishHost);
+    const other = this.#options.named ? named : published;
+    const known = this.#direct === null ? [direct, other] : this.#direct ? [direct] : [other ?? direct];
+    return known.filter((address) => address !== null);
+  }
+
+  /** It answered at this address since it started. */
+  answered(info: ContainerInspectInfo, address: Address): void {
+    this.#direct ??= sameAddress(address, addressesOf(info, this.#options.publishHost).direct);
+    this.#sawHealthy(info);
+  }
+
+  /** Removes a container, whether it runs or not; one that is not there is no error. */
+  async remove(id: string, signal: AbortSignal): Promise<void> {
+    this.#healthy.delete(id);
+    const container = this.#docker.getContainer(id);
+    try {
+      await engineCall(signal, (abortSignal) => container.remove({ force: true, v: true, abortSignal }));
+    } catch (error) {
+      if (statusOf(error) === 404) return;
+      if (statusOf(error) !== 409) throw error;
+      // It is being removed already; its name is free when that has ended.
+      const ended = engineCall(signal, (abortSignal) =>
+        container.wait({ condition: 'removed', abortSignal }),
+      );
+      await accepting(ended, [404]);
+    }
+  }
+
+  /** Forgets what it saw. */
+  clear(): void {
+    this.#healthy.clear();
+  }
+
+  #sawHealthy({ Id, State }: ContainerInspectInfo): void {
+    this.#healthy.set(Id, Date.parse(State.StartedAt));
+  }
+
+  /** A container's own address is more than twice as fast as its published port, where it can be reached. */
+  #bestAddress({ direct, named, published }: Addresses): Address | null {
+    return this.#direct === false ? (named ?? published ?? direct) : (direct ?? published);
+  }
+}
+
+function sameAddress(a: Address, b: Address | null): boolean {
+  return b !== null && a.host === b.host && a.port === b.port;
+}
