@@ -1,80 +1,60 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { variables } from '../src/config.ts';
+import { action, root, runStep } from './action/steps.ts';
 import { directoryOf, terminalsHere } from './command/cli.ts';
 import { policyText, problemsOf, setOf } from './policy/fixtures.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (file: string) => parse(readFileSync(path.join(root, file), 'utf8'));
 
-interface Step {
-  readonly name?: string;
-  readonly run?: string;
-  readonly env?: Readonly<Record<string, string>>;
-}
-
-const action: {
-  readonly inputs: Readonly<Record<string, { readonly default: string; readonly description: string }>>;
-  readonly runs: { readonly steps: readonly Step[] };
-} = read('action.yml');
-const step = action.runs.steps.find(({ name }) => name === 'Validate') ?? assert.fail();
-
-/** The last step of the action with these inputs, as a runner would run it. */
-function run(inputs: Readonly<Record<string, string>>, files: Readonly<Record<string, string>>) {
-  const temporary = directoryOf({});
-  mkdirSync(path.join(temporary, 'runner'));
-  symlinkSync(root, path.join(temporary, 'runner', 'terminals'));
-  const value = (text: string) =>
-    text.replace(
-      /\$\{\{ inputs\.([\w-]+) \}\}/g,
-      (_, name: string) => inputs[name] ?? action.inputs[name]?.default ?? '',
-    );
-  const env = Object.fromEntries(Object.entries(step.env ?? {}).map(([name, text]) => [name, value(text)]));
-  return spawnSync('bash', ['--noprofile', '--norc', '-eo', 'pipefail', '-c', step.run ?? ''], {
-    cwd: directoryOf(files),
-    env: { PATH: process.env.PATH, RUNNER_TEMP: path.join(temporary, 'runner'), ...env },
-    encoding: 'utf8',
-    timeout: 60_000,
-  });
-}
+const validate = (inputs: Readonly<Record<string, string>>, files: Readonly<Record<string, string>>) =>
+  runStep('Validate', inputs, files);
 
 describe('the GitHub Action', () => {
-  test('annotates every problem, and fails', () => {
-    const { status, stdout } = run({}, { 'policies/a.yaml': policyText('a', 'imgae: x') });
-    assert.equal(status, 1);
+  test('annotates every problem, and fails', async () => {
+    const { code, out } = await validate({}, { 'policies/a.yaml': policyText('a', 'imgae: x') });
+    assert.equal(code, 1);
     assert.match(
-      stdout,
+      out,
       /^::error file=policies\/a\.yaml,line=6,col=3::spec\.imgae: the field "imgae" is not known/,
     );
   });
 
-  test('takes several paths, whatever characters they have, and bounds', () => {
+  test('takes several paths, whatever characters they have, and bounds', async () => {
     const files = {
       'a b/a.yaml': policyText('a', 'resources: {limits: {cpu: 4}}'),
       '--format.yaml': policyText('b'),
       '$(touch here).yaml': policyText('c'),
     };
     const paths = `${Object.keys(files).join('\n')}\n`;
-    const good = run({ paths }, files);
-    assert.deepEqual([good.status, good.stdout], [0, '']);
-    assert.match(good.stderr, /3 valid policies, 0 errors/);
-    assert.match(run({ paths, 'max-cpu': '2' }, files).stdout, /^::error file=a b\/a\.yaml/);
+    const good = await validate({ paths }, files);
+    assert.deepEqual([good.code, good.out], [0, '']);
+    assert.match(good.err, /3 valid policies, 0 errors/);
+    assert.match((await validate({ paths, 'max-cpu': '2' }, files)).out, /^::error file=a b\/a\.yaml/);
   });
 
-  test('has inputs that are variables of Terminals, each with its default and its words', () => {
-    const known = new Set<string>([...variables.map(({ name }) => name), 'INPUT_PATHS']);
-    for (const name of Object.keys(step.env ?? {})) assert.ok(known.has(name), name);
-    const used = Object.values(step.env ?? {}).join();
+  test('hands every input over by the environment, never as text of a script', () => {
+    const steps = action.runs.steps.filter(({ run }) => run !== undefined);
+    const known = new Set<string>([...variables.map(({ name }) => name), 'GITHUB_TOKEN']);
+    const handed = steps.flatMap(({ env = {} }) => Object.entries(env));
+    for (const [name] of handed) assert.ok(known.has(name) || name.startsWith('INPUT_'), name);
+    const used = handed.map(([, value]) => value).join();
     for (const [name, { description, default: value }] of Object.entries(action.inputs)) {
       assert.ok(used.includes(`inputs.${name} `), name);
       assert.ok(description.length > 10 && typeof value === 'string', name);
     }
-    for (const { run: script = '' } of action.runs.steps) assert.doesNotMatch(script, /\$\{\{/);
+    for (const { run = '' } of steps) assert.doesNotMatch(run, /\$\{\{/);
+  });
+
+  test('plans also where policies have errors, and where a server is named', () => {
+    const [plan] = action.runs.steps.filter(({ name }) => name === 'Plan');
+    const condition = ['!cancelled()', "steps.install.outcome == 'success'", "inputs.server != ''"];
+    assert.equal(plan?.if, `\${{ ${condition.join(' && ')} }}`);
+    assert.ok(action.runs.steps.some(({ id }) => id === 'install'));
   });
 });
 
@@ -96,6 +76,37 @@ test('the hook of pre-commit checks the folder as a whole', () => {
   assert.deepEqual([call(policyText('a')), call(policyText('a', 'imgae: x'))], [0, 1]);
   const files = new RegExp(hook.files);
   assert.ok(files.test('policies/a.yaml') && files.test('a.yml') && !files.test('a.yaml.md'));
+});
+
+test('the example of a workflow gives inputs that there are, and asks for the rights that they need', () => {
+  const { permissions, jobs } = read('examples/github/policies.yaml');
+  assert.deepEqual(permissions, { contents: 'read', 'pull-requests': 'write' });
+  const page = readFileSync(path.join(root, 'docs/gitops.md'), 'utf8');
+  const [shown = ''] = /on: pull_request\n[\s\S]*?(?=```)/.exec(page) ?? [];
+  for (const steps of [jobs.plan.steps, parse(shown).jobs.policies.steps]) {
+    const { uses, with: given } = steps.at(-1);
+    assert.equal(uses, 'open-webui/terminals@main');
+    assert.ok('server' in given && 'admin-key' in given);
+    for (const input of Object.keys(given)) assert.ok(Object.hasOwn(action.inputs, input), input);
+  }
+});
+
+test('every policy of the repository says to an editor where its schema is', () => {
+  const id = JSON.parse(readFileSync(path.join(root, 'schemas/policy.schema.json'), 'utf8')).$id;
+  const files = ['policies', 'examples', 'compose'].flatMap((folder) =>
+    readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((file) => /\.ya?ml$/.test(file))
+      .map((file) => path.join(root, folder, file)),
+  );
+  const policies = files.filter((file) => /^kind: Policy/m.test(readFileSync(file, 'utf8')));
+  assert.ok(policies.length >= 4, String(policies));
+  for (const file of policies) {
+    const [first = ''] = readFileSync(file, 'utf8').split('\n');
+    const [, named = ''] = /^# yaml-language-server: \$schema=(\S+)$/.exec(first) ?? [];
+    // Examples are copied elsewhere; the others are edited here.
+    if (file.includes('/examples/')) assert.equal(named, id, file);
+    else assert.equal(path.resolve(path.dirname(file), named), path.join(root, 'schemas/policy.schema.json'));
+  }
 });
 
 test('the schema is published where its $id says', () => {

@@ -26,12 +26,13 @@ type Format = (typeof formats)[number];
 export const plan: Command = {
   name: 'plan',
   summary: 'say what would change, per policy and per terminal, with reasons',
-  help: `Usage: terminals plan [DIR] [--server URL] [--format text|json|markdown] [OPTIONS]
+  help: `Usage: terminals plan [DIR] [--format text|json|markdown] [OPTIONS]
+       terminals plan [PATH…] --server URL [--format text|json|markdown]
 
 Says what the policies would change, before they do: per policy field by field, per terminal what would be done, when,
-and why. Nothing is changed. With --server a running server is asked: what it is about to do, or, with DIR, what those
-policy files would change in place of all that are in force. Without one, policies (of DIR, or as configured) are
-compared with the terminals there are, straight from the backend; no server need run.
+and why. Nothing is changed. With --server a running server is asked: what it is about to do, or, with PATHs, what
+those policy files and folders would change in place of all that are in force. Without one, policies (of DIR, or as
+configured) are compared with the terminals there are, straight from the backend; no server need run.
 
 Options:
 ${serverHelp}  --format FORMAT   text (default), json, or markdown (for a pull request: names no user)
@@ -49,12 +50,10 @@ Exit codes: 0 nothing changes, 1 it failed, a policy has errors, or the call's w
   usageExitCode: 1,
   async run(values, positionals, io) {
     const format = formatOf(values);
-    const [directory, ...more] = positionals;
-    if (more.length > 0) throw new UsageError('plan takes one directory');
     const server = serverOf(values, io);
     if (server !== null) refuseBoth(values);
     const report =
-      server === null ? await planHere(directory, values, io) : await planThere(server, directory, io);
+      server === null ? await planHere(positionals, values, io) : await planThere(server, positionals, io);
     const faulty = report.problems.some(({ severity }) => severity === 'error');
     // Without a server nobody knows what was in force before the errors.
     print(report, format, server !== null || !faulty, io);
@@ -76,9 +75,9 @@ function refuseBoth(values: OptionValues): void {
 }
 
 /** @throws ServerError, UsageError */
-async function planThere(server: Server, directory: string | undefined, io: Io): Promise<PlanReport> {
-  if (directory === undefined) return (await server.call('GET', '/plan')) as PlanReport;
-  const files = (await readPaths([directory], io.cwd)).map((file) => {
+async function planThere(server: Server, paths: readonly string[], io: Io): Promise<PlanReport> {
+  if (paths.length === 0) return (await server.call('GET', '/plan')) as PlanReport;
+  const files = (await readPaths(paths, io.cwd)).map((file) => {
     if ('text' in file) return file;
     throw new UsageError(`${file.path} can't be read: ${file.unreadable}`);
   });
@@ -86,7 +85,8 @@ async function planThere(server: Server, directory: string | undefined, io: Io):
 }
 
 /** Policies and terminals as they are, without a server. Broken policies have no plan: what ran last is not known here. */
-function planHere(directory: string | undefined, given: OptionValues, io: Io): Promise<PlanReport> {
+function planHere([directory, ...more]: readonly string[], given: OptionValues, io: Io): Promise<PlanReport> {
+  if (more.length > 0) throw new UsageError('without --server, plan takes one directory');
   if (directory !== undefined && given.policies !== undefined) {
     throw new UsageError('name the directory once: as DIR, or by --policies');
   }

@@ -9,6 +9,7 @@ import { buildPolicySet } from '../policy/policy-set.ts';
 import { problemText } from '../policy/store.ts';
 import { parseCpu, parseMemory } from '../terminal/quantity.ts';
 import { type Command, type Io, UsageError } from './command.ts';
+import { annotation } from './workflow-command.ts';
 
 const formats = ['text', 'json', 'github'] as const;
 type Format = (typeof formats)[number];
@@ -71,7 +72,7 @@ function print(format: Format, problems: readonly Problem[], policies: number, i
     return;
   }
   for (const problem of problems)
-    io.out(`${format === 'github' ? annotation(problem) : coloured(problem, io)}\n`);
+    io.out(format === 'github' ? annotated(problem) : `${coloured(problem, io)}\n`);
   const errors = problems.filter(({ severity }) => severity === 'error').length;
   const warnings = problems.length - errors;
   io.err(
@@ -90,10 +91,9 @@ function coloured(problem: Problem, io: Io): string {
   return text.replace(` ${problem.severity}: `, ` \u001b[${colour}m${problem.severity}\u001b[0m: `);
 }
 
-/** A workflow command; its data and its properties escape differently. */
-function annotation({ severity, file, line, column, path, message, hint }: Problem): string {
-  const data = (text: string) => text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
-  const property = (text: string) => data(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
+/** As an annotation of a GitHub workflow. */
+function annotated(problem: Problem): string {
+  const { severity, path, message, hint } = problem;
   const text = `${path === '' ? '' : `${path}: `}${message}${hint === '' ? '' : ` (${hint})`}`;
-  return `::${severity} file=${property(file)},line=${line},col=${column}::${data(text)}`;
+  return annotation(severity, text, problem);
 }
