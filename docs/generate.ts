@@ -18,6 +18,8 @@ interface Field {
   readonly default?: unknown;
   readonly properties?: Readonly<Record<string, Field>>;
   readonly items?: Field;
+  /** Of a map: what each of its values is. */
+  readonly additionalProperties?: Field | boolean;
 }
 
 /** All generated files, by path from the root of the repository. */
@@ -50,8 +52,12 @@ function rowsOf({ properties = {} }: Field, prefix: string): readonly string[] {
   return Object.entries(properties).flatMap(([name, field]) => {
     const path = `${prefix}${name}`;
     if (field.properties) return rowsOf(field, `${path}.`);
-    const nested = field.items?.properties ? rowsOf(field.items, `${path}[].`) : [];
-    return [rowOf(path, field), ...nested];
+    const { items, additionalProperties: values } = field;
+    return [
+      rowOf(path, field),
+      ...(items?.properties ? rowsOf(items, `${path}[].`) : []),
+      ...(typeof values === 'object' && values.properties ? rowsOf(values, `${path}.*.`) : []),
+    ];
   });
 }
 

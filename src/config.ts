@@ -61,6 +61,8 @@ export interface Config {
   readonly kubernetes: Kubernetes;
   readonly allowedImages: readonly string[];
   readonly mounts: readonly Mount[];
+  /** Absolute; null: there are no secrets in files. */
+  readonly secretsDir: string | null;
   readonly logLevel: read.LogLevel;
 }
 
@@ -114,6 +116,9 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
     read.list(text).map(read.parseImagePattern),
   );
   const mounts = setting('TERMINALS_DOCKER_MOUNTS', read.parseMounts);
+  const secretsDir = setting('TERMINALS_SECRETS_DIR', (text) =>
+    text === '' ? null : path.resolve(cwd, text),
+  );
   const policiesConfigMap = setting('TERMINALS_POLICIES_CONFIGMAP', parsePoliciesConfigMap);
   const git = readPoliciesGit(reader, setting, cwd);
   // A directory that a flag names goes before everything the environment says.
@@ -132,6 +137,7 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
   const takesTokens = tokens.openWebUi !== null || tokens.oidc !== null;
   const auth = checkAuth(reader, { keys, mode, host, tokens: takesTokens, dev });
   checkDirectory(reader, 'TERMINALS_DATA_DIR', dataDir);
+  checkSecretsDir(reader, secretsDir);
   const watched = policiesGit === null ? checkPoliciesDir(reader, policiesDir, dev) : null;
   if (policiesGit !== null && policiesConfigMap.value !== null) reportTwoSources(reader);
   if (!image.faulty && !allowedImages.faulty) warnOfOwnImage(reader, image.value, allowedImages.value);
@@ -163,6 +169,7 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
     kubernetes,
     allowedImages: allowedImages.value,
     mounts: mounts.value,
+    secretsDir: secretsDir.value,
     logLevel: logLevel.value,
   };
   return { ok: true, config: freeze(config), warnings: reader.warnings };
@@ -201,6 +208,12 @@ function checkDirectory(
     problem(`it can't be looked at (${reason(error)}).`, 'Name a directory that this process may read.');
   }
   return true;
+}
+
+/** One that is not there yet may be mounted later; until then every policy that needs it says so. */
+function checkSecretsDir(reader: EnvironmentReader, { value, ...setting }: Setting<string | null>): void {
+  if (value === null || checkDirectory(reader, 'TERMINALS_SECRETS_DIR', { value, ...setting })) return;
+  reader.warnings.push(`The secrets directory ${value} is not there (yet).`);
 }
 
 /** One that was asked for stays, there or not: its source goes on watching. */

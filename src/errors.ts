@@ -20,6 +20,7 @@ export type ErrorCode =
   | 'image-pull-failed'
   | 'start-failed'
   | 'start-timeout'
+  | 'secret-missing'
   | 'terminal-paused'
   | 'upstream-timeout'
   | 'shutting-down';
@@ -166,6 +167,12 @@ export class StartFailedError extends TerminalsError {
 export class StartTimeoutError extends TerminalsError {
   readonly code = 'start-timeout';
   readonly status = 504;
+}
+
+/** A variable of the policy's `secretEnv` has no value here. */
+export class SecretMissingError extends TerminalsError {
+  readonly code = 'secret-missing';
+  readonly status = 503;
 }
 
 /** Someone paused the terminal outside of Terminals. */

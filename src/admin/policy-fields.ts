@@ -43,7 +43,7 @@ export const policyFieldSchemas = {
   restricted: nullable('boolean', { description: 'Only false.' }),
   pod_security_context: object,
   container_security_context: object,
-  podTemplate: object,
+  podTemplate: nullable('object', { description: 'Left out, or empty: as it is.' }),
 } as const satisfies Readonly<Record<keyof PolicyFields, Schema>>;
 
 /** The fields that say a policy. */
@@ -53,6 +53,7 @@ export function fieldsOf({
   resources,
   persistence,
   idleTimeoutMinutes,
+  podTemplate,
 }: PolicySpec): PolicyFields {
   return {
     image,
@@ -61,6 +62,7 @@ export function fieldsOf({
     memory_limit: String(resources.limits.memory),
     ...(persistence.enabled ? { storage: String(persistence.size), storage_mode: 'per-user' } : {}),
     idle_timeout_minutes: idleTimeoutMinutes,
+    ...(podTemplate === undefined ? {} : { podTemplate }),
   };
 }
 
@@ -71,7 +73,7 @@ export function fieldsOf({
  */
 export function editsOfFields(fields: PolicyFields, current: PolicySpec | null): readonly Edit[] {
   refuseUnknown(fields);
-  const { image, env, cpu_limit, memory_limit, storage, idle_timeout_minutes } = fields;
+  const { image, env, cpu_limit, memory_limit, storage, idle_timeout_minutes, podTemplate } = fields;
   const said = (value: string | number | null | undefined) =>
     value === '' ? undefined : (value ?? undefined);
   const size = said(storage);
@@ -90,6 +92,9 @@ export function editsOfFields(fields: PolicyFields, current: PolicySpec | null):
       : edit(['persistence', 'size'], size, current?.persistence.size, parseMemory)),
     ...edit(['idleTimeoutMinutes'], idle_timeout_minutes ?? 0, current?.idleTimeoutMinutes),
     ...changesOf(env ?? {}, current?.env ?? {}, ['spec', 'env']),
+    ...(isEmpty(podTemplate)
+      ? []
+      : changesOf(podTemplate, current?.podTemplate ?? {}, ['spec', 'podTemplate'])),
   ];
 }
 
@@ -117,16 +122,20 @@ function isSame(a: Value, b: Value, parse: ((quantity: string | number) => numbe
   }
 }
 
+function isEmpty(map: object | null | undefined): map is null | undefined {
+  return Object.keys(map ?? {}).length === 0;
+}
+
 function refuseUnknown(fields: PolicyFields): void {
-  const { storage_mode, restricted, pod_security_context, container_security_context, podTemplate } = fields;
+  const { storage_mode, restricted, pod_security_context, container_security_context } = fields;
   if ((storage_mode ?? '') !== '' && storage_mode !== 'per-user') {
     throw new BadRequestError(
       `storage_mode "${storage_mode}" is not known.`,
       'Only per-user is: every user has a home of their own.',
     );
   }
-  const objects = { pod_security_context, container_security_context, podTemplate };
-  const filled = Object.entries(objects).find(([, value]) => Object.keys(value ?? {}).length > 0);
+  const objects = { pod_security_context, container_security_context };
+  const filled = Object.entries(objects).find(([, value]) => !isEmpty(value));
   const field = restricted ? 'restricted' : filled?.[0];
   if (field === undefined) return;
   throw new BadRequestError(

@@ -76,7 +76,7 @@ export interface Backend {
    * @throws EngineUnavailableError
    */
   collect?(workloads: readonly Workload[], signal: AbortSignal): Promise<void>;
-  /** What is wrong with a workload though its terminals start, in a sentence; null: nothing is known. */
+  /** What is wrong with a workload though its terminals start, or will be when they do, in a sentence; null: nothing is known. */
   trouble?(workload: Workload): string | null;
   /**
    * Makes and starts it and waits until it is healthy. One that is there already, is ours, of this revision and running is

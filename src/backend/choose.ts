@@ -9,20 +9,20 @@ export async function chooseBackend(
   environment: Readonly<Record<string, string | undefined>>,
   log: Logger,
 ): Promise<Backend> {
-  const { dataDir, networks, publishHost, mounts } = config;
+  const { dataDir, networks, publishHost, mounts, secretsDir } = config;
   if (config.backend === 'kubernetes-operator') return kubernetesBackend(config, log);
   if (config.backend !== 'process') {
     const { DockerBackend } = await import('./docker/docker-backend.ts');
     const { dockerAnswers } = await import('./docker/engine.ts');
     if (config.backend === 'docker' || (await dockerAnswers())) {
-      return new DockerBackend({ dataDir, networks, publishHost, mounts, log });
+      return new DockerBackend({ dataDir, networks, publishHost, mounts, secretsDir, log });
     }
     log.warn(
       'no Docker engine answers: terminals run as processes of this machine, for trying out, not for isolation',
     );
   }
   const { ProcessBackend } = await import('./process/process-backend.ts');
-  return new ProcessBackend({ dataDir, environment, log });
+  return new ProcessBackend({ dataDir, environment, secretsDir, log });
 }
 
 /** The client library takes a while to load. */

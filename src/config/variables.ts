@@ -91,6 +91,12 @@ const general = [
     meaning: 'JSON `[{"source", "target", "readOnly"}]`, mounted into every container',
   },
   {
+    name: 'TERMINALS_SECRETS_DIR',
+    default: '',
+    meaning:
+      "directory of the values of policies' `secretEnv` (Docker and processes): each in a file `NAME/KEY`, read when a terminal starts",
+  },
+  {
     name: 'TERMINALS_OPEN_WEBUI_URL',
     default: '',
     meaning:

@@ -1,13 +1,14 @@
 /** What the children of a Terminal are called and how they are found. @module */
 import { createHash } from 'node:crypto';
+
+export { containerName } from '../policy/pod-template.ts';
+
 import type { TerminalResource } from './terminal-resource.ts';
 
 /** The port of Open Terminal. */
 export const terminalPort = 8000;
 /** The key of a terminal's Secret that holds its API key. */
 export const apiKeyField = 'api-key';
-/** The container of the terminal in its Pod. */
-export const containerName = 'terminal';
 export const homeTarget = '/home/user';
 
 export const labels = {

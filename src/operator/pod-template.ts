@@ -1,10 +1,6 @@
-/**
- * Laying `podTemplate` over a Pod, and what it may not ask for.
- * @module
- */
+/** Laying `podTemplate` over a Pod. What it may not ask for is said in policy/pod-template.ts. @module */
 
 import { isMap } from '../json.ts';
-import { containerName } from './child-names.ts';
 
 type Map = Readonly<Record<string, unknown>>;
 
@@ -19,6 +15,9 @@ const mergeKeys: Readonly<Record<string, string>> = {
   hostAliases: 'ip',
 };
 
+/** Of these an entry is taken whole: a variable has a value, or a place where it comes from, and never both. */
+const replaced: ReadonlySet<string> = new Set(['env']);
+
 /** Maps are merged, lists of named things by name, null removes a field, everything else is replaced. */
 export function overlay(base: unknown, over: unknown, field = ''): unknown {
   if (isMap(base) && isMap(over)) {
@@ -30,73 +29,29 @@ export function overlay(base: unknown, over: unknown, field = ''): unknown {
     return result;
   }
   const key = mergeKeys[field];
-  if (key !== undefined && Array.isArray(base) && Array.isArray(over)) return overlayList(base, over, key);
+  if (key !== undefined && Array.isArray(base) && Array.isArray(over))
+    return overlayList(base, over, key, field);
   return over;
 }
 
-function overlayList(base: readonly unknown[], over: readonly unknown[], key: string): readonly unknown[] {
+function overlayList(
+  base: readonly unknown[],
+  over: readonly unknown[],
+  key: string,
+  field: string,
+): readonly unknown[] {
   const nameOf = (item: unknown) => (isMap(item) ? item[key] : undefined);
   const merged = base.map((item) => {
     const match = over.find((other) => nameOf(other) === nameOf(item));
-    return match === undefined ? item : overlay(item, match);
+    if (match === undefined) return item;
+    return replaced.has(field) ? match : overlay(item, match);
   });
   const added = over.filter((item) => !base.some((other) => nameOf(other) === nameOf(item)));
   return [...merged, ...added];
-}
-
-/** Fields of a PodSpec that would give a terminal more than its policy may give, or take it out of the operator's hands. */
-const forbiddenFields: Readonly<Record<string, string>> = {
-  hostNetwork: 'the network of the node',
-  hostPID: 'the processes of the node',
-  hostIPC: 'the IPC of the node',
-  serviceAccountName: 'an account at the API server',
-  serviceAccount: 'an account at the API server',
-  automountServiceAccountToken: 'an account at the API server',
-  nodeName: 'a node past the scheduler',
-  restartPolicy: 'another restart policy',
-  ephemeralContainers: 'ephemeral containers',
-};
-
-/** The fields of the terminal's container that other fields of the Terminal say. */
-const ownContainerFields = ['image', 'ports', 'command'];
-
-/** What is wrong with a podTemplate's spec, in sentences. */
-export function podTemplateProblems(spec: Map | undefined): readonly string[] {
-  if (spec === undefined) return [];
-  const problems = Object.keys(spec)
-    .filter((name) => forbiddenFields[name] !== undefined)
-    .map((name) => `podTemplate.spec.${name}: a terminal may not have ${forbiddenFields[name]}`);
-  for (const volume of entries(spec.volumes)) {
-    if ('hostPath' in volume)
-      problems.push(`podTemplate.spec.volumes: ${volume.name} is a path of the node (hostPath)`);
-  }
-  for (const list of ['containers', 'initContainers']) {
-    for (const container of entries(spec[list])) problems.push(...containerProblems(list, container));
-  }
-  return problems;
-}
-
-function containerProblems(list: string, container: Map): readonly string[] {
-  const at = `podTemplate.spec.${list}: ${container.name}`;
-  const problems: string[] = [];
-  const context = isMap(container.securityContext) ? container.securityContext : {};
-  if (context.privileged === true) problems.push(`${at} is privileged`);
-  if (context.procMount !== undefined) problems.push(`${at} has a procMount of its own`);
-  if (entries(container.ports).some((port) => port.hostPort !== undefined))
-    problems.push(`${at} has a port of the node`);
-  if (container.name === containerName && list === 'containers') {
-    const known = ownContainerFields.filter((field) => field in container);
-    if (known.length > 0) problems.push(`${at} has ${known.join(', ')}: that is not podTemplate's to say`);
-  }
-  return problems;
 }
 
 /** What is wrong with a security context that a Terminal lays over the default, in sentences. */
 export function contextProblems(context: Map | undefined, field: string): readonly string[] {
   if (context?.privileged === true) return [`${field}: a terminal may not be privileged`];
   return [];
-}
-
-function entries(list: unknown): readonly Map[] {
-  return Array.isArray(list) ? list.filter(isMap) : [];
 }

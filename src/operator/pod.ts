@@ -1,5 +1,8 @@
 /** Terminal → Pod. Pure. @module */
 import type { Container, EnvVar, Pod, PodSpec } from '../kubernetes/objects.ts';
+import { pathText } from '../policy/finding.ts';
+import { podTemplateProblems } from '../policy/pod-template.ts';
+import { canonical } from '../terminal/canonical.ts';
 import {
   apiKeyField,
   childLabels,
@@ -13,7 +16,7 @@ import {
 } from './child-names.ts';
 import type { OperatorDefaults } from './defaults.ts';
 import { containerSecurityContext, filtersDomains, podSecurityContext, restrict } from './pod-security.ts';
-import { contextProblems, overlay, podTemplateProblems } from './pod-template.ts';
+import { contextProblems, overlay } from './pod-template.ts';
 import { ownerReference, type TerminalResource, type TerminalSpec } from './terminal-resource.ts';
 
 /** The start time limits where a Terminal names none: plain, and while packages install. */
@@ -22,7 +25,9 @@ const startSeconds = { plain: 60, withPackages: 300 };
 /** Why no Pod can be made of this Terminal; empty where one can. */
 export function podProblems({ spec }: TerminalResource): readonly string[] {
   return [
-    ...podTemplateProblems(spec.podTemplate?.spec),
+    ...podTemplateProblems(spec.podTemplate?.spec).map(
+      ({ path, message }) => `${pathText(['podTemplate', 'spec', ...path])}: ${message}`,
+    ),
     ...contextProblems(spec.podSecurityContext, 'podSecurityContext'),
     ...contextProblems(spec.containerSecurityContext, 'containerSecurityContext'),
   ];
@@ -59,15 +64,6 @@ export function revisionOf(spec: TerminalSpec): string {
       ...{ image, packages, pipPackages, env, secretEnv, egress, podTemplate, restricted },
       ...{ podContext, containerContext, persistent: persistence.enabled },
     }),
-  );
-}
-
-/** The same text for equal values, whatever the order of their fields. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, part: unknown) =>
-    typeof part === 'object' && part !== null && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : part,
   );
 }
 

@@ -40,43 +40,6 @@ const identity: SchemaNode = {
 
 /** Used where the policy's schema has no field of that name. */
 const clusterOnly: SchemaNode = {
-  secretEnv: {
-    description: 'Environment variables from Secrets in the namespace of the terminal.',
-    type: 'object',
-    default: {},
-    propertyNames: { pattern: '^[A-Za-z_][A-Za-z0-9_]*$' },
-    additionalProperties: {
-      type: 'object',
-      additionalProperties: false,
-      required: ['name', 'key'],
-      properties: {
-        name: { description: 'Name of the Secret.', type: 'string', minLength: 1, maxLength: 253 },
-        key: { description: 'Key in the Secret.', type: 'string', minLength: 1, maxLength: 253 },
-      },
-    },
-  },
-  podTemplate: {
-    description:
-      'metadata and spec laid over the Pod: maps are merged, containers, volumes and variables by their names. The container of the terminal is called "terminal".',
-    type: 'object',
-    additionalProperties: false,
-    properties: {
-      metadata: {
-        description: 'More labels and annotations.',
-        type: 'object',
-        additionalProperties: false,
-        properties: {
-          labels: { description: 'More labels.', type: 'object', additionalProperties: { type: 'string' } },
-          annotations: {
-            description: 'More annotations.',
-            type: 'object',
-            additionalProperties: { type: 'string' },
-          },
-        },
-      },
-      spec: { ...free, description: 'Fields of a PodSpec.' },
-    },
-  },
   podSecurityContext: { ...free, description: 'Laid over the security context of the Pod.' },
   containerSecurityContext: {
     ...free,

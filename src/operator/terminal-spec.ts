@@ -85,22 +85,22 @@ export interface TerminalSpec {
     readonly retain: boolean;
   };
   /**
-   * Environment variables of the terminal. Nothing secret: policies are in Git.
+   * Environment variables of the terminal. Nothing secret, since policies are in Git: for that there is secretEnv.
    */
   readonly env: {
     [k: string]: string;
   };
   /**
-   * Environment variables from Secrets in the namespace of the terminal.
+   * Environment variables whose values are kept elsewhere: in a Secret of the terminals' namespace (Kubernetes), or in the file NAME/KEY of TERMINALS_SECRETS_DIR (elsewhere). Taken when a terminal starts.
    */
   readonly secretEnv: {
     [k: string]: {
       /**
-       * Name of the Secret.
+       * Name of the Secret, or of the folder.
        */
       readonly name: string;
       /**
-       * Key in the Secret.
+       * Key in the Secret, or name of the file.
        */
       readonly key: string;
     };
@@ -119,7 +119,7 @@ export interface TerminalSpec {
    */
   readonly startTimeoutSeconds?: number;
   /**
-   * metadata and spec laid over the Pod: maps are merged, containers, volumes and variables by their names. The container of the terminal is called "terminal".
+   * Laid over the Pod of a terminal (Kubernetes): maps are merged, containers, volumes and variables by their names, other lists replaced. The container of the terminal is called "terminal".
    */
   readonly podTemplate?: {
     /**
@@ -140,7 +140,7 @@ export interface TerminalSpec {
       };
     };
     /**
-     * Fields of a PodSpec.
+     * Fields of a PodSpec, but for those that give a terminal power over its node or an account at the API server.
      */
     readonly spec?: {
       [k: string]: unknown;

@@ -6,7 +6,9 @@ import { parseCpu, parseMemory } from '../terminal/quantity.ts';
 import { checkReset, checkWindow } from './check-schedules.ts';
 import { error, type Finding, warning } from './finding.ts';
 import { mountTargetProblem, plainPath } from './mount-target.ts';
+import { podTemplateProblems } from './pod-template.ts';
 import type { PolicySpec } from './policy.ts';
+import { reservedEnv } from './reserved-env.ts';
 import type { PolicyDocument } from './schema.ts';
 
 export type { Finding } from './finding.ts';
@@ -36,17 +38,6 @@ export function isImageReference(text: string): boolean {
   return imageForm.test(text);
 }
 
-/** Variables that have a field of their own, or that Terminals itself sets. */
-const reservedEnv: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    OPEN_TERMINAL_API_KEY: 'leave it out: every terminal gets a key of its own',
-    OPEN_TERMINAL_API_KEY_FILE: 'leave it out: every terminal gets a key of its own',
-    OPEN_TERMINAL_PACKAGES: 'use spec.packages',
-    OPEN_TERMINAL_PIP_PACKAGES: 'use spec.pipPackages',
-    OPEN_TERMINAL_ALLOWED_DOMAINS: 'use spec.egress.allowedDomains',
-  }),
-);
-
 /** Checks the meaning of a policy document. */
 export function checkMeaning({ spec }: PolicyDocument, bounds: PolicyBounds): CheckedSpec {
   const limits = checkResources(spec, bounds);
@@ -57,8 +48,9 @@ export function checkMeaning({ spec }: PolicyDocument, bounds: PolicyBounds): Ch
       ...limits.findings,
       ...checkSize(spec),
       ...checkDuplicates(spec),
-      ...checkEnv(spec),
+      ...checkVariables(spec),
       ...checkMounts(spec),
+      ...checkPodTemplate(spec),
       ...checkWindow(spec),
       ...checkReset(spec),
     ],
@@ -218,13 +210,31 @@ function checkDuplicates(spec: PolicySpec): Finding[] {
   });
 }
 
-function checkEnv({ env }: PolicySpec): Finding[] {
-  return Object.keys(env).flatMap((name) => {
-    const instead = reservedEnv.get(name);
-    return instead === undefined
-      ? []
-      : [{ ...error(['env', name], `${name} can't be set here`, instead), atName: true }];
+/** The names of variables. */
+function checkVariables({ env, secretEnv }: PolicySpec): Finding[] {
+  const atName = (field: 'env' | 'secretEnv', name: string, message: string, hint: string): Finding => ({
+    ...error([field, name], message, hint),
+    atName: true,
   });
+  const reserved = (field: 'env' | 'secretEnv', names: readonly string[]) =>
+    names.flatMap((name) => {
+      const instead = reservedEnv.get(name);
+      return instead === undefined ? [] : [atName(field, name, `${name} can't be set here`, instead)];
+    });
+  const secret = Object.keys(secretEnv);
+  return [
+    ...reserved('env', Object.keys(env)),
+    ...reserved('secretEnv', secret),
+    ...secret
+      .filter((name) => Object.hasOwn(env, name))
+      .map((name) => atName('secretEnv', name, `${name} is in env, too`, 'keep one of the two')),
+  ];
+}
+
+function checkPodTemplate({ podTemplate }: PolicySpec): Finding[] {
+  return podTemplateProblems(podTemplate?.spec).map(({ path, message, hint }) =>
+    error(['podTemplate', 'spec', ...path], message, hint),
+  );
 }
 
 function checkMounts({ mounts }: PolicySpec): Finding[] {

@@ -17,3 +17,9 @@ export function error(path: readonly (string | number)[], message: string, hint:
 export function warning(path: readonly (string | number)[], message: string, hint: string): Finding {
   return { ...error(path, message, hint), severity: 'warning' };
 }
+
+/** A path as people write it: `spec.mounts[0].target`. */
+export function pathText(path: readonly (string | number)[]): string {
+  const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`)).join('');
+  return text.replace(/^\./, '');
+}

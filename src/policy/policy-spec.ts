@@ -88,10 +88,25 @@ export interface PolicySpec {
    */
   readonly contextRetentionDays: number;
   /**
-   * Environment variables of the terminal. Nothing secret: policies are in Git.
+   * Environment variables of the terminal. Nothing secret, since policies are in Git: for that there is secretEnv.
    */
   readonly env: {
     [k: string]: string;
+  };
+  /**
+   * Environment variables whose values are kept elsewhere: in a Secret of the terminals' namespace (Kubernetes), or in the file NAME/KEY of TERMINALS_SECRETS_DIR (elsewhere). Taken when a terminal starts.
+   */
+  readonly secretEnv: {
+    [k: string]: {
+      /**
+       * Name of the Secret, or of the folder.
+       */
+      readonly name: string;
+      /**
+       * Key in the Secret, or name of the file.
+       */
+      readonly key: string;
+    };
   };
   /**
    * Restricts what a terminal can reach; absent: no restriction.
@@ -119,6 +134,34 @@ export interface PolicySpec {
      */
     readonly readOnly: boolean;
   }[];
+  /**
+   * Laid over the Pod of a terminal (Kubernetes): maps are merged, containers, volumes and variables by their names, other lists replaced. The container of the terminal is called "terminal".
+   */
+  readonly podTemplate?: {
+    /**
+     * More labels and annotations.
+     */
+    readonly metadata?: {
+      /**
+       * More labels.
+       */
+      readonly labels?: {
+        [k: string]: string;
+      };
+      /**
+       * More annotations.
+       */
+      readonly annotations?: {
+        [k: string]: string;
+      };
+    };
+    /**
+     * Fields of a PodSpec, but for those that give a terminal power over its node or an account at the API server.
+     */
+    readonly spec?: {
+      [k: string]: unknown;
+    };
+  };
   /**
    * When a changed policy replaces running terminals. What can change in place (limits, idle timeout) does so at once.
    */

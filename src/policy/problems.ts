@@ -1,5 +1,6 @@
 /** Findings with their places, as problems for people. @module */
 import type { Finding } from './check.ts';
+import { pathText } from './finding.ts';
 import type { Place, Problem } from './policy.ts';
 
 /** Of a document; a large file that is no policy at all would have thousands. */
@@ -42,8 +43,7 @@ export function placed(
   message: string,
   hint: string,
 ): Problem {
-  const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`)).join('');
-  return { ...place, severity, path: text.replace(/^\./, ''), message, hint };
+  return { ...place, severity, path: pathText(path), message, hint };
 }
 
 /** Every problem once: what many policies inherit stands at one place, and names them. */

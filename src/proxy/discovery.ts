@@ -193,6 +193,7 @@ export class Discovery {
 function discoveryTemplate(template: Template): Template {
   const workload = {
     ...template.workload,
+    secretEnv: {},
     packages: [],
     pipPackages: [],
     allowedDomains: null,

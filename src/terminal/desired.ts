@@ -3,15 +3,18 @@
  * @module
  */
 import { createHash } from 'node:crypto';
+import { canonical } from './canonical.ts';
 import { terminalName } from './names.ts';
 import { cpuQuantity, memoryQuantity, parseCpu, parseMemory } from './quantity.ts';
 import type {
   Desired,
   Limits,
   Mount,
+  PodTemplate,
   Reservation,
   Revision,
   Rollout,
+  SecretReference,
   Settings,
   Template,
   TerminalKey,
@@ -43,6 +46,8 @@ export interface Declaration {
   readonly idleTimeoutMinutes: number;
   readonly contextRetentionDays: number;
   readonly env: Readonly<Record<string, string>>;
+  readonly secretEnv?: Readonly<Record<string, SecretReference>>;
+  readonly podTemplate?: PodTemplate | undefined;
   readonly egress?: { readonly allowedDomains: readonly string[] } | undefined;
   readonly mounts: readonly Mount[];
   readonly rollout: {
@@ -73,10 +78,12 @@ export function renderWorkload(
   return {
     image: declared.image,
     env: declared.env,
+    secretEnv: declared.secretEnv ?? {},
     packages: declared.packages,
     pipPackages: declared.pipPackages,
     allowedDomains: declared.egress?.allowedDomains ?? null,
     mounts: declared.mounts,
+    podTemplate: isEmpty(declared.podTemplate) ? null : declared.podTemplate,
     persistent: declared.persistence.enabled,
     platform,
   };
@@ -170,7 +177,8 @@ export function settingsOf({ reservation, idleTimeoutMs, suspended }: Template):
 export function revisionOf(workload: Workload): Revision {
   const sorted = (map: Readonly<Record<string, string>>) =>
     Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1));
-  const canonical = [
+  const { secretEnv, podTemplate } = workload;
+  const parts = [
     workload.image,
     sorted(workload.env),
     workload.packages,
@@ -179,13 +187,16 @@ export function revisionOf(workload: Workload): Revision {
     workload.mounts.map((mount) => [mount.source, mount.target, mount.readOnly]),
     workload.persistent,
     sorted(workload.platform),
+    // What a policy does not say has no place, so that a field that is new here replaces nobody's terminal.
+    ...(Object.keys(secretEnv).length > 0 ? [canonical({ secretEnv })] : []),
+    ...(podTemplate === null ? [] : [canonical({ podTemplate })]),
   ];
-  return shortHash(JSON.stringify(canonical)) as Revision;
+  return shortHash(JSON.stringify(parts)) as Revision;
 }
 
 /**
- * A workload in words for a label and for the plan: one entry a field. Values of variables are hashed, since a
- * policy's author may have put something private there.
+ * A workload in words for a label and for the plan: one entry a field. Values of variables and the Pod's template are
+ * hashed, since a policy's author may have put something private there.
  */
 export function fingerprintOf(workload: Workload): WorkloadFingerprint {
   const fields: Record<string, string> = {
@@ -199,8 +210,16 @@ export function fingerprintOf(workload: Workload): WorkloadFingerprint {
     'persistence.enabled': String(workload.persistent),
   };
   for (const [name, value] of Object.entries(workload.env)) fields[`env.${name}`] = shortHash(value);
+  for (const [name, { name: secret, key }] of Object.entries(workload.secretEnv)) {
+    fields[`secretEnv.${name}`] = `${secret}/${key}`;
+  }
+  if (workload.podTemplate !== null) fields.podTemplate = shortHash(canonical(workload.podTemplate));
   for (const [name, value] of Object.entries(workload.platform)) fields[name] = value;
   return fields;
+}
+
+function isEmpty(map: object | undefined): map is undefined {
+  return map === undefined || Object.keys(map).length === 0;
 }
 
 function shortHash(text: string): string {

@@ -267,12 +267,15 @@ function workloadChanges(actual: Actual, desired: Desired): readonly FieldChange
   return changes.length > 0 ? changes : [{ field: 'revision', from: actual.revision, to: desired.revision }];
 }
 
+/** What a fingerprint holds as a hash, which says nothing to anybody. */
+const hashed = /^(?:env\.|podTemplate$)/;
+
 function fieldChanges(from: WorkloadFingerprint, to: WorkloadFingerprint): FieldChange[] {
   const fields = [...new Set([...Object.keys(from), ...Object.keys(to)])].sort();
   return fields
     .filter((field) => from[field] !== to[field])
     .map((field) => {
-      if (!field.startsWith('env.')) return { field, from: from[field] ?? null, to: to[field] ?? null };
+      if (!hashed.test(field)) return { field, from: from[field] ?? null, to: to[field] ?? null };
       const word = (value: string | undefined, known: string) => (value === undefined ? null : known);
       const now = from[field] === undefined ? '(set)' : '(changed)';
       return { field, from: word(from[field], '(set)'), to: word(to[field], now) };

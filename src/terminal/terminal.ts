@@ -33,15 +33,36 @@ export interface Mount {
   readonly readOnly: boolean;
 }
 
+/** Where a value is that policies don't hold: a Secret and its key, or a folder and its file. */
+export interface SecretReference {
+  readonly name: string;
+  readonly key: string;
+}
+
+/** What is laid over a terminal's Pod (Kubernetes). */
+export interface PodTemplate {
+  readonly metadata?:
+    | {
+        readonly labels?: Readonly<Record<string, string>> | undefined;
+        readonly annotations?: Readonly<Record<string, string>> | undefined;
+      }
+    | undefined;
+  readonly spec?: Readonly<Record<string, unknown>> | undefined;
+}
+
 /** The part of a terminal that can change only by replacing its container; hashed into the revision. */
 export interface Workload {
   readonly image: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Variables by name, and where their values are; the values are nowhere in here. */
+  readonly secretEnv: Readonly<Record<string, SecretReference>>;
   readonly packages: readonly string[];
   readonly pipPackages: readonly string[];
   /** Domains that may be reached; null: no restriction. An empty list blocks everything. */
   readonly allowedDomains: readonly string[] | null;
   readonly mounts: readonly Mount[];
+  /** null: the policy says nothing of it. */
+  readonly podTemplate: PodTemplate | null;
   /** Whether the home outlives the container. */
   readonly persistent: boolean;
   /** What the backend's own configuration adds, e.g. its networks. */

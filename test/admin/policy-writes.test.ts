@@ -175,7 +175,6 @@ test('fields that no policy has are refused when they say something, and taken w
     ['restricted', true],
     ['pod_security_context', { runAsUser: 1 }],
     ['container_security_context', { privileged: true }],
-    ['podTemplate', { spec: {} }],
     ['storage_mode', 'shared'],
     ['unheard_of', 1],
     ['image', 7],
@@ -186,6 +185,34 @@ test('fields that no policy has are refused when they say something, and taken w
     assert.equal(codeOf(answer), '400 bad-request', field);
     assert.ok(answer.json.detail.includes(field), answer.json.detail);
   }
+});
+
+test('what is laid over a Pod is shown and written; what it may not have is refused, and saying nothing keeps it', async (t) => {
+  const policy = `${text}  secretEnv: {KEY: {name: team-keys, key: openai}}\n`;
+  const { call, text: read } = await adminStack(t, { files: { 'data.yaml': policy }, env: writes });
+  const { json } = await call('GET', '/policies/data');
+  const podTemplate = { spec: { nodeSelector: { gpu: 'true' } } };
+  const saved = await call('PUT', '/policies/data', { ...json.data, podTemplate });
+  assert.deepEqual(
+    [saved.status, saved.json.data.podTemplate],
+    [200, podTemplate],
+    JSON.stringify(saved.json),
+  );
+  assert.deepEqual(saved.json.spec.secretEnv, { KEY: { name: 'team-keys', key: 'openai' } });
+  const written = await read('data.yaml');
+  for (const nothing of [{}, null, undefined]) {
+    const body = { ...saved.json.data, podTemplate: nothing };
+    assert.equal((await call('PUT', '/policies/data', body)).status, 200);
+  }
+  const refused = await call('PUT', '/policies/data', {
+    ...json.data,
+    podTemplate: { spec: { hostNetwork: true } },
+  });
+  assert.equal(codeOf(refused), '422 policy-invalid');
+  assert.match(refused.json.detail, /podTemplate\.spec\.hostNetwork/);
+  const twice = await call('PUT', '/policies/data', { ...saved.json.data, env: { KEY: 'x' } });
+  assert.equal(codeOf(twice), '422 policy-invalid');
+  assert.equal(await read('data.yaml'), written);
 });
 
 test('a body that is none, or far too large, is refused', async (t) => {

@@ -195,6 +195,15 @@ export const rows: Readonly<Record<VariableName, Row>> = {
       JSON.stringify([mount, { source: '/srv/other', target: '/mnt/data/' }]),
     ],
   },
+  TERMINALS_SECRETS_DIR: {
+    field: ({ secretsDir }) => secretsDir,
+    whenUnset: null,
+    good: [
+      ['/run/terminals-secrets', '/run/terminals-secrets'],
+      ['secrets', path.join(root, 'secrets')],
+    ],
+    bad: [write('no-directory', 'x')],
+  },
   TERMINALS_OPEN_WEBUI_URL: {
     field: ({ tokens }) => tokens.openWebUi?.url ?? null,
     whenUnset: null,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { checkMeaning, type PolicyBounds } from '../../src/policy/check.ts';
 import { specOf } from './documents.ts';
-import { rulesWith } from './fixtures.ts';
+import { policyText, problemsOf, rulesWith, setOf } from './fixtures.ts';
 
 function check(spec: unknown, bounds: Partial<PolicyBounds> = {}) {
   return checkMeaning({ metadata: { name: 'a' }, spec: specOf(spec) }, rulesWith(bounds));
@@ -185,4 +185,43 @@ test('a variable that has a field of its own is refused at its name, with that f
 
 test('a variable named as something that every object has is good', () => {
   assert.deepEqual(said({ env: { constructor: 'x', toString: 'y' } }), []);
+});
+
+describe('a secret variable', () => {
+  const reference = { name: 'team-keys', key: 'openai' };
+
+  test('of a name that env has, too, is refused at its name', () => {
+    const spec = { env: { A: 'x', B: 'y' }, secretEnv: { B: reference, C: reference } };
+    assert.ok(check(spec).findings.every(({ atName }) => atName));
+    assert.deepEqual(said(spec), ['error: spec.secretEnv.B: B is in env, too (keep one of the two)']);
+  });
+
+  test('that Terminals itself sets is refused as it is in env', () => {
+    assert.deepEqual(
+      said({ secretEnv: { OPEN_TERMINAL_API_KEY: reference, OPEN_TERMINAL_PACKAGES: reference } }),
+      [
+        "error: spec.secretEnv.OPEN_TERMINAL_API_KEY: OPEN_TERMINAL_API_KEY can't be set here (leave it out: every terminal gets a key of its own)",
+        "error: spec.secretEnv.OPEN_TERMINAL_PACKAGES: OPEN_TERMINAL_PACKAGES can't be set here (use spec.packages)",
+      ],
+    );
+  });
+
+  test('stands where it is written: file, line and column', () => {
+    const fields = ['env: {A: x}', 'secretEnv:', '  A: {name: a, key: b}'];
+    assert.deepEqual(problemsOf(setOf({ 'a.yaml': policyText('a', ...fields) })), [
+      'a.yaml:8:5: error: spec.secretEnv.A: A is in env, too (keep one of the two)',
+    ]);
+  });
+
+  test('whose reference would leave its directory is refused at that very word', () => {
+    const fields = ['secretEnv:', '  A: {name: .., key: ../../etc/passwd}'];
+    const found = setOf({ 'a.yaml': policyText('a', ...fields) }).problems;
+    assert.deepEqual(
+      found.map(({ line, column, path }) => [line, column, path]),
+      [
+        [7, 15, 'spec.secretEnv.A.name'],
+        [7, 24, 'spec.secretEnv.A.key'],
+      ],
+    );
+  });
 });

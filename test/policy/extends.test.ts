@@ -34,6 +34,34 @@ describe('a policy that extends another', () => {
     assert.deepEqual(spec.resources.limits, { cpu: 2, memory: '4Gi', pids: 2048 });
   });
 
+  test('has its secret variables and its Pod by the same rule, and says what does not fit where it is written', () => {
+    const above = policyText(
+      'base',
+      'secretEnv: {A: {name: one, key: a}, B: {name: one, key: b}}',
+      'podTemplate: {metadata: {labels: {team: data}}, spec: {nodeSelector: {pool: a}, tolerations: [{key: a}]}}',
+    );
+    const own = [
+      'secretEnv: {B: {name: two, key: b}, C: {name: two, key: c}}',
+      'podTemplate: {spec: {nodeSelector: {gpu: "true"}, tolerations: [{key: b}]}}',
+    ];
+    const { spec } = policyOf(setOf({ 'base.yaml': above, 'a.yaml': extending('a', 'base', ...own) }), 'a');
+    assert.deepEqual(spec.secretEnv, {
+      A: { name: 'one', key: 'a' },
+      B: { name: 'two', key: 'b' },
+      C: { name: 'two', key: 'c' },
+    });
+    assert.deepEqual(spec.podTemplate, {
+      metadata: { labels: { team: 'data' } },
+      spec: { nodeSelector: { pool: 'a', gpu: 'true' }, tolerations: [{ key: 'b' }] },
+    });
+
+    const twice = setOf({ 'base.yaml': above, 'a.yaml': extending('a', 'base', 'env: {A: x}') });
+    assert.deepEqual(problemsOf(twice), [
+      'base.yaml:6:15: error: spec.secretEnv.A: A is in env, too, which "a" inherits (keep one of the two)',
+    ]);
+    assert.deepEqual([...twice.policies.keys()].sort(), ['base', 'default']);
+  });
+
   test('leaves that one as it was', () => {
     const files = { 'base.yaml': base, 'a.yaml': extending('a', 'base', 'env: {A: "9"}') };
     assert.deepEqual(

@@ -63,6 +63,21 @@ test('no value of a variable is ever shown, whatever happens to it', () => {
   assert.doesNotMatch(JSON.stringify(policyChanges(setOf(), after)), /secret/);
 });
 
+test('where a secret is kept is shown; what a Pod is given is not', () => {
+  const before = setOf(policyText('a', 'secretEnv: {KEY: {name: one, key: openai}}'));
+  const after = setOf(
+    policyText(
+      'a',
+      'secretEnv: {KEY: {name: two, key: openai}}',
+      'podTemplate: {spec: {containers: [{name: helper, env: [{name: A, value: private}]}]}}',
+    ),
+  );
+  assert.deepEqual(policyChanges(before, after)[0]?.changes, [
+    { field: 'podTemplate.spec.containers', from: null, to: '(set)' },
+    { field: 'secretEnv.KEY.name', from: 'one', to: 'two' },
+  ]);
+});
+
 test('a password in the URL of a package is not shown', () => {
   const pip = (version: number) => `pipPackages: ["x@git+https://me:hunter2@example.com/x@v${version}"]`;
   const after = setOf(policyText('a', pip(2)));

@@ -17,6 +17,7 @@ describe('defaults', () => {
     idleTimeoutMinutes: 30,
     contextRetentionDays: 30,
     env: {},
+    secretEnv: {},
     mounts: [],
     rollout: { when: 'idle', idleAfterMinutes: 5, maxUnavailable: '10%', pauseOnFailures: 3 },
     suspend: false,

@@ -15,6 +15,7 @@ function at(way: Way, value: unknown, parent: Way[number] = ''): unknown {
   const inner = at(rest, value, name);
   if (typeof name === 'number') return [inner];
   if (parent === 'reset') return { schedule: '@weekly', [name]: inner };
+  if (parent === 'KEY') return { name: 'a', key: 'b', [name]: inner };
   const last = way.length === 1 && typeof name === 'string' ? name : '';
   const beside = mountFields.includes(last)
     ? { source: '/a', target: '/b' }
@@ -79,6 +80,48 @@ const fields: readonly Field[] = [
   { way: ['contextRetentionDays'], good: [0, 0.5, 3650], bad: [-1, 3651, '30', null] },
   { way: ['env'], good: [{}, { TZ: 'x', _a1: '' }], bad: notMaps },
   { way: ['env', 'A'], good: ['', 'x\ny'], bad: notTexts },
+  {
+    way: ['secretEnv'],
+    good: [{}, { KEY: { name: 'team-keys', key: 'openai' } }],
+    bad: [...notMaps, { '1A': {} }],
+  },
+  {
+    way: ['secretEnv', 'KEY'],
+    good: [{ name: 'a', key: 'b' }],
+    bad: [{}, { name: 'a' }, { key: 'b' }, { name: 'a', key: 'b', value: 'c' }, ...notMaps],
+  },
+  {
+    way: ['secretEnv', 'KEY', 'name'],
+    good: ['team-keys', 'a.b', '0', long(253)],
+    bad: [
+      '',
+      '.',
+      '..',
+      '../a',
+      'a/b',
+      '/a',
+      'a/..',
+      'A',
+      'a_b',
+      '.a',
+      'a..b',
+      'a b',
+      'a\0',
+      long(254),
+      1,
+      null,
+    ],
+  },
+  {
+    way: ['secretEnv', 'KEY', 'key'],
+    good: ['openai', '.env', 'A_b-c.d', 'a..b', long(253)],
+    bad: ['', '.', '..', '..data', '../a', 'a/b', '/a', 'a b', 'a\0', 'ä', long(254), 1, null],
+  },
+  { way: ['podTemplate'], good: [{}, { spec: {} }], bad: [{ kind: 'Pod' }, ...notMaps] },
+  { way: ['podTemplate', 'metadata'], good: [{}], bad: [{ name: 'a' }, ...notMaps] },
+  { way: ['podTemplate', 'metadata', 'labels'], good: [{}, { team: 'data' }], bad: [{ a: 1 }, ...notMaps] },
+  { way: ['podTemplate', 'metadata', 'annotations'], good: [{}, { a: 'b' }], bad: [{ a: true }, ...notMaps] },
+  { way: ['podTemplate', 'spec'], good: [{}, { nodeSelector: { a: 'b' }, tolerations: [] }], bad: notMaps },
   { way: ['egress'], good: [{ allowedDomains: [] }], bad: [{}, ...notMaps] },
   { way: ['egress', 'allowedDomains'], good: [[]], bad: notLists },
   {

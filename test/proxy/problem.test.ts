@@ -24,6 +24,7 @@ const known: readonly (readonly [error: errors.TerminalsError, type: string, sta
   [new errors.ImagePullError('m', 'h'), 'image-pull-failed', 503],
   [new errors.StartFailedError('m', 'h'), 'start-failed', 502],
   [new errors.StartTimeoutError('m', 'h'), 'start-timeout', 504],
+  [new errors.SecretMissingError('m', 'h'), 'secret-missing', 503],
   [new errors.TerminalPausedError('m', 'h'), 'terminal-paused', 504],
   [new errors.UpstreamTimeoutError('m', 'h'), 'upstream-timeout', 504],
   [new errors.ShuttingDownError(), 'shutting-down', 503],

@@ -40,6 +40,8 @@ export interface Surroundings {
   /** Mounts of every container, besides the policy's own. */
   readonly mounts: readonly Mount[];
   readonly apiKey: string;
+  /** The policy's `secretEnv` with its values. */
+  readonly secrets: Readonly<Record<string, string>>;
   /** An image that has the workload's packages already; null: the policy's own, which installs them. */
   readonly baked: string | null;
 }
@@ -81,9 +83,9 @@ function labelsOf({
   };
 }
 
-function environment({ workload }: Desired, { apiKey, baked }: Surroundings): string[] {
+function environment({ workload }: Desired, { apiKey, secrets, baked }: Surroundings): string[] {
   const { env, packages, pipPackages, allowedDomains } = workload;
-  const variables: Record<string, string> = { ...env, OPEN_TERMINAL_API_KEY: apiKey };
+  const variables: Record<string, string> = { ...env, ...secrets, OPEN_TERMINAL_API_KEY: apiKey };
   if (baked === null && packages.length > 0) variables.OPEN_TERMINAL_PACKAGES = packages.join(' ');
   if (baked === null && pipPackages.length > 0) {
     variables.OPEN_TERMINAL_PIP_PACKAGES = pipPackages.join(' ');

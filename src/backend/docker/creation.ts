@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import { StartFailedError, StartTimeoutError } from '../../errors.ts';
 import type { Desired, Mount, RunningTerminal } from '../../terminal/terminal.ts';
 import type { Progress } from '../backend.ts';
+import type { SecretFiles } from '../secret-files.ts';
 import type { Baking } from './baking.ts';
 import { containerOptions } from './container.ts';
 import type { Containers } from './containers.ts';
@@ -28,6 +29,7 @@ export interface CreationOptions {
   readonly images: Images;
   readonly networks: Networks;
   readonly baking: Baking;
+  readonly secrets: SecretFiles;
   readonly publishHost: string;
   /** Mounted into every container. */
   readonly mounts: readonly Mount[];
@@ -84,8 +86,10 @@ export class Creation {
   /** @returns the id of the new container, or null where its name is taken */
   async #createContainer(desired: Desired, progress: Progress, signal: AbortSignal): Promise<string | null> {
     const { docker, homes, images, networks, baking, publishHost, mounts } = this.#options;
+    const secrets = await this.#options.secrets.variables(desired);
     const network = await networks.of(desired.name, signal);
     const around = {
+      secrets,
       home: desired.workload.persistent ? await homes.make(desired.key, signal) : null,
       network,
       publishHost: networks.configured ? null : publishHost,

@@ -2,7 +2,7 @@
  * Terminals as Docker containers. Everything known about one is in its labels and its configuration.
  * @module
  */
-import Docker from 'dockerode';
+import Docker, { type ContainerInspectInfo } from 'dockerode';
 import type { Logger } from 'pino';
 import { StartFailedError } from '../../errors.ts';
 import { terminalName } from '../../terminal/names.ts';
@@ -15,8 +15,9 @@ import type {
   Workload,
 } from '../../terminal/terminal.ts';
 import type { Backend, BackendListener, Progress } from '../backend.ts';
+import { SecretFiles } from '../secret-files.ts';
 import { Baking, type BakingOptions } from './baking.ts';
-import { limitsConfig } from './container.ts';
+import { labels, limitsConfig } from './container.ts';
 import { Containers } from './containers.ts';
 import { Creation } from './creation.ts';
 import { accepting, engineCall, reasonOf, statusOf } from './engine.ts';
@@ -36,6 +37,8 @@ export interface DockerBackendOptions {
   readonly publishHost: string;
   /** Mounted into every container. */
   readonly mounts: readonly Mount[];
+  /** TERMINALS_SECRETS_DIR, absolute; null: there is none. */
+  readonly secretsDir?: string | null;
   readonly log: Logger;
   readonly docker?: Docker;
   /** How images with packages are kept, where not as usual. */
@@ -46,7 +49,7 @@ const stopSeconds = 10;
 
 export class DockerBackend implements Backend {
   readonly kind = 'docker';
-  readonly unenforced: readonly string[] = ['persistence.size', 'resources.requests'];
+  readonly unenforced: readonly string[] = ['persistence.size', 'resources.requests', 'podTemplate'];
   readonly platform: Readonly<Record<string, string>>;
   readonly #docker: Docker;
   readonly #images: Images;
@@ -54,6 +57,7 @@ export class DockerBackend implements Backend {
   readonly #containers: Containers;
   readonly #starts: Starts;
   readonly #homes: Homes;
+  readonly #secrets: SecretFiles;
   readonly #creation: Creation;
   readonly #listing: Listing;
 
@@ -68,12 +72,14 @@ export class DockerBackend implements Backend {
     this.#containers = new Containers({ docker, publishHost, named: attached.configured });
     this.#starts = new Starts({ ...common, containers: this.#containers });
     this.#homes = new Homes({ docker, images, dataDir });
+    this.#secrets = new SecretFiles(options.secretsDir ?? null);
     this.#creation = new Creation({
       ...common,
       containers: this.#containers,
       starts: this.#starts,
       homes: this.#homes,
       baking: this.#baking,
+      secrets: this.#secrets,
       publishHost,
       mounts,
     });
@@ -113,6 +119,8 @@ export class DockerBackend implements Backend {
   }
 
   trouble(workload: Workload): string | null {
+    const missing = this.#secrets.trouble(workload);
+    if (missing !== null) return missing;
     const reason = this.#baking.trouble(workload);
     return reason && `the packages can't be put into an image, so that every start installs them: ${reason}`;
   }
@@ -125,8 +133,8 @@ export class DockerBackend implements Backend {
     progress('starting');
     const info = await this.#containers.inspect(desired.name, signal);
     if (info === null) return this.create(desired, progress, signal);
-    if (networkCutFrom(info) !== null) {
-      // It would start without an address.
+    if (networkCutFrom(info) !== null || (await this.#hasOldSecrets(info, desired))) {
+      // It would start without an address, or with what is no secret any more.
       await this.#containers.remove(info.Id, signal);
       return this.create(desired, progress, signal);
     }
@@ -138,6 +146,15 @@ export class DockerBackend implements Backend {
       await this.#containers.remove(info.Id, signal);
       return this.create(desired, progress, signal);
     }
+  }
+
+  /** Whether a stopped one was made with other values of its secrets than they have now. */
+  async #hasOldSecrets(info: ContainerInspectInfo, desired: Desired): Promise<boolean> {
+    // Of another revision it may have other secrets, and is left as it is where the policy is suspended.
+    if (info.State.Running || info.Config.Labels?.[labels.revision] !== desired.revision) return false;
+    const environment = new Set(info.Config.Env ?? []);
+    const now = Object.entries(await this.#secrets.variables(desired));
+    return now.some(([name, value]) => !environment.has(`${name}=${value}`));
   }
 
   async update(desired: Desired, signal: AbortSignal): Promise<Actual> {

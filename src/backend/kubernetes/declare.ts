@@ -5,10 +5,11 @@
 
 import { labels as childLabels, shortHash } from '../../operator/child-names.ts';
 import { covers } from '../../operator/covers.ts';
+import { overlay } from '../../operator/pod-template.ts';
 import { type TerminalResource, terminals } from '../../operator/terminal-resource.ts';
 import { fingerprintOf } from '../../terminal/desired.ts';
 import { cpuQuantity, memoryQuantity } from '../../terminal/quantity.ts';
-import type { Desired } from '../../terminal/terminal.ts';
+import type { Desired, PodTemplate, Revision } from '../../terminal/terminal.ts';
 
 export type JsonMap = Readonly<Record<string, unknown>>;
 
@@ -106,25 +107,37 @@ export function isDeclared({ metadata, spec }: TerminalResource, declared: Decla
 
 /** What takes another Pod to change. */
 function workloadSpec({ workload, revision }: Desired, settings: PodSettings): JsonMap {
-  const { image, packages, pipPackages, env, allowedDomains } = workload;
-  const { labels, nodeSelector, tolerations, podSecurityContext, containerSecurityContext } = settings;
+  const { image, packages, pipPackages, env, secretEnv, allowedDomains } = workload;
+  const { podSecurityContext, containerSecurityContext } = settings;
   return {
-    ...{ image, packages, pipPackages, env },
+    ...{ image, packages, pipPackages, env, secretEnv },
     ...(allowedDomains === null ? {} : { egress: { allowedDomains } }),
     restricted: settings.restricted,
-    podTemplate: {
-      metadata: {
-        ...(isEmpty(labels) ? {} : { labels }),
-        // Tells a Pod of this workload from one of the workload before it.
-        annotations: { [revisionAnnotation]: revision },
-      },
-      spec: {
-        ...(isEmpty(nodeSelector) ? {} : { nodeSelector }),
-        ...(tolerations.length === 0 ? {} : { tolerations }),
-      },
-    },
+    podTemplate: podTemplateOf(workload.podTemplate ?? {}, settings, revision),
     ...(isEmpty(podSecurityContext) ? {} : { podSecurityContext }),
     ...(isEmpty(containerSecurityContext) ? {} : { containerSecurityContext }),
+  };
+}
+
+/** What the configuration says of all Pods, under what the policy says of its own. */
+function podTemplateOf(
+  { metadata, spec = {} }: PodTemplate,
+  settings: PodSettings,
+  revision: Revision,
+): JsonMap {
+  const { labels, nodeSelector, tolerations } = settings;
+  const placement = {
+    ...(isEmpty(nodeSelector) ? {} : { nodeSelector }),
+    ...(tolerations.length === 0 ? {} : { tolerations }),
+  };
+  const allLabels = { ...labels, ...metadata?.labels };
+  return {
+    metadata: {
+      ...(isEmpty(allLabels) ? {} : { labels: allLabels }),
+      // Tells a Pod of this workload from one of the workload before it.
+      annotations: { ...metadata?.annotations, [revisionAnnotation]: revision },
+    },
+    spec: overlay(placement, spec),
   };
 }
 

@@ -12,6 +12,7 @@ import { fingerprintOf } from '../../terminal/desired.ts';
 import type { Desired } from '../../terminal/terminal.ts';
 import type { Progress } from '../backend.ts';
 import { waitHealthy } from '../health.ts';
+import type { SecretFiles } from '../secret-files.ts';
 import { accountName, writeAccountFiles } from './account-names.ts';
 import { terminalEnvironment, type Variables } from './environment.ts';
 import { installPipPackages, pipFolder, prepareHome } from './homes.ts';
@@ -23,6 +24,7 @@ import { readLog, type States, type TerminalRecord } from './state.ts';
 export interface Launching {
   readonly dataDir: string;
   readonly environment: Variables;
+  readonly secrets: SecretFiles;
   readonly states: States;
   readonly log: Logger;
   /** The interpreter that has Open Terminal. */
@@ -97,13 +99,13 @@ async function prepareOrder(
   how: Launching,
 ): Promise<Omit<ServerOrder, 'port'>> {
   const { dataDir, states, uid, python, progress, signal } = how;
-  const { pipPackages } = desired.workload;
+  const { pipPackages, env: declared } = desired.workload;
+  const secrets = await how.secrets.variables(desired);
   const stateFolder = states.folderOf(desired.name);
   const home = await prepareHome(desired, { dataDir, stateFolder, uid }, signal);
   const named = uid !== null && how.named;
-  const env = terminalEnvironment({
+  const around = {
     environment: how.environment,
-    policy: desired.workload.env,
     home,
     account: uid === null ? userInfo().username : accountName,
     first: [
@@ -111,11 +113,14 @@ async function prepareOrder(
       path.join(home, '.local/bin'),
     ],
     separate: uid !== null,
-  });
+  };
+  const env = terminalEnvironment({ ...around, policy: { ...declared, ...secrets } });
   if (pipPackages.length > 0 && pipPackages.join('\n') !== record.pipPackages.join('\n')) {
     progress('installing pip packages');
     const timeoutMs = Math.max(1, deadline - performance.now());
-    await installPipPackages({ python, home, packages: pipPackages, env, uid, timeoutMs, signal });
+    // The installers of packages are somebody else's programs: no secret is for them.
+    const plain = terminalEnvironment({ ...around, policy: declared });
+    await installPipPackages({ python, home, packages: pipPackages, env: plain, uid, timeoutMs, signal });
   }
   progress('starting');
   const accountFiles = named

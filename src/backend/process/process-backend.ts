@@ -19,6 +19,7 @@ import type {
 } from '../../terminal/terminal.ts';
 import type { Backend, BackendListener, Progress } from '../backend.ts';
 import { homePath, removeHome } from '../home.ts';
+import { SecretFiles } from '../secret-files.ts';
 import { wipe, wipeHere } from '../wipe.ts';
 import { Accounts } from './accounts.ts';
 import type { Variables } from './environment.ts';
@@ -39,6 +40,8 @@ export interface ProcessBackendOptions {
   readonly python?: string;
   /** The variables of this process, of which terminals get a few. */
   readonly environment: Variables;
+  /** TERMINALS_SECRETS_DIR, absolute; null: there is none. */
+  readonly secretsDir?: string | null;
   readonly log: Logger;
 }
 
@@ -52,6 +55,7 @@ export class ProcessBackend implements Backend {
   readonly platform: Readonly<Record<string, string>> = {};
   readonly #options: ProcessBackendOptions;
   readonly #log: Logger;
+  readonly #secrets: SecretFiles;
   readonly #states: States;
   readonly #servers: Servers;
   readonly #accounts: Accounts;
@@ -64,6 +68,7 @@ export class ProcessBackend implements Backend {
   constructor(options: ProcessBackendOptions) {
     this.#options = options;
     this.#log = options.log;
+    this.#secrets = new SecretFiles(options.secretsDir ?? null);
     this.#states = new States(statesFolder(options.dataDir), options.log);
     this.#servers = new Servers(this.#states, options.log);
     this.#accounts = new Accounts(path.join(ownFolder(options.dataDir), 'uids'));
@@ -125,6 +130,10 @@ export class ProcessBackend implements Backend {
 
   async prepare(_workload: Workload, progress: Progress, signal: AbortSignal): Promise<void> {
     await this.#ready.get(progress, signal);
+  }
+
+  trouble(workload: Workload): string | null {
+    return this.#secrets.trouble(workload);
   }
 
   create(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
@@ -221,6 +230,7 @@ export class ProcessBackend implements Backend {
     const record = await launch(desired, known, {
       dataDir: this.#options.dataDir,
       environment: this.#options.environment,
+      secrets: this.#secrets,
       states: this.#states,
       log: this.#log,
       python,

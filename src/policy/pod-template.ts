@@ -1,0 +1,154 @@
+/**
+ * What a podTemplate may not ask for. A policy is checked by it where it is read, and the operator checks every Terminal,
+ * whoever wrote it.
+ * @module
+ */
+import { isMap } from '../json.ts';
+import { reservedEnv } from './reserved-env.ts';
+
+type Map = Readonly<Record<string, unknown>>;
+type Path = readonly (string | number)[];
+
+/** One thing that is wrong with the spec of a podTemplate. */
+export interface PodTemplateProblem {
+  /** Below `podTemplate.spec`. */
+  readonly path: Path;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** The container of the terminal in its Pod. */
+export const containerName = 'terminal';
+
+/** Fields of a PodSpec that would give a terminal more than its policy may give, or take it out of the operator's hands. */
+const forbiddenFields: Readonly<Record<string, string>> = {
+  hostNetwork: 'the network of the node',
+  hostPID: 'the processes of the node',
+  hostIPC: 'the IPC of the node',
+  serviceAccountName: 'an account at the API server',
+  serviceAccount: 'an account at the API server',
+  automountServiceAccountToken: 'an account at the API server',
+  nodeName: 'a node past the scheduler',
+  restartPolicy: 'another restart policy',
+  ephemeralContainers: 'ephemeral containers',
+};
+
+/** The fields of the terminal's container that other fields say. */
+const ownContainerFields: Readonly<Record<string, string>> = {
+  image: 'use image, beside podTemplate',
+  ports: 'leave it out: Open Terminal has its port',
+  command: 'leave it out: the image says what it runs',
+};
+
+/** Capabilities that Pod Security "baseline" lets a container add; all others reach beyond it. */
+const harmlessCapabilities: ReadonlySet<unknown> = new Set([
+  ...['AUDIT_WRITE', 'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'MKNOD', 'NET_BIND_SERVICE'],
+  ...['SETFCAP', 'SETGID', 'SETPCAP', 'SETUID', 'SYS_CHROOT'],
+]);
+
+const leaveOut = 'leave it out';
+
+/** What is wrong with a podTemplate's spec, each at its place. */
+export function podTemplateProblems(spec: Map | undefined): readonly PodTemplateProblem[] {
+  if (spec === undefined) return [];
+  return [
+    ...Object.keys(spec).flatMap((name) => fieldProblems(name)),
+    ...securityContextProblems(spec.securityContext, ['securityContext']),
+    ...entries(spec, 'volumes').flatMap(volumeProblems),
+    ...['containers', 'initContainers'].flatMap((list) => entries(spec, list)).flatMap(containerProblems),
+  ];
+}
+
+function fieldProblems(name: string): readonly PodTemplateProblem[] {
+  if (!Object.hasOwn(forbiddenFields, name)) return [];
+  return [problem([name], `a terminal may not have ${forbiddenFields[name]}`)];
+}
+
+function volumeProblems({ value, path }: Entry): readonly PodTemplateProblem[] {
+  const projected = isMap(value.projected) ? value.projected : {};
+  const tokens = entries(projected, 'sources', [...path, 'projected']).filter(
+    (source) => 'serviceAccountToken' in source.value,
+  );
+  return [
+    ...('hostPath' in value
+      ? [problem([...path, 'hostPath'], `${value.name} is a path of the node (hostPath)`)]
+      : []),
+    ...tokens.map((source) =>
+      problem(
+        [...source.path, 'serviceAccountToken'],
+        `a terminal may not have ${forbiddenFields.serviceAccountName}`,
+      ),
+    ),
+  ];
+}
+
+function containerProblems({ value, path }: Entry): readonly PodTemplateProblem[] {
+  const { name } = value;
+  const isOwn = name === containerName && path[0] === 'containers';
+  return [
+    ...securityContextProblems(value.securityContext, [...path, 'securityContext'], `${name} `),
+    ...entries(value, 'ports', path)
+      .filter((port) => port.value.hostPort !== undefined)
+      .map((port) => problem([...port.path, 'hostPort'], `${name} has a port of the node`)),
+    ...(isOwn ? ownProblems(value, path) : []),
+  ];
+}
+
+/** What is not podTemplate's to say of the terminal's container. */
+function ownProblems(container: Map, path: Path): readonly PodTemplateProblem[] {
+  const fields = Object.entries(ownContainerFields).filter(([field]) => field in container);
+  const reserved = entries(container, 'env', path).flatMap((variable) => {
+    const hint = reservedEnv.get(String(variable.value.name));
+    return hint === undefined ? [] : [{ ...variable, hint }];
+  });
+  return [
+    ...fields.map(([field, hint]) =>
+      problem([...path, field], `${containerName} has ${field}: that is not podTemplate's to say`, hint),
+    ),
+    ...reserved.map(({ value, path: at, hint }) =>
+      problem([...at, 'name'], `${value.name} can't be set here`, hint),
+    ),
+  ];
+}
+
+/** What no security context of a terminal may have, be it a Pod's or a container's. @param whose its owner, and a space */
+export function securityContextProblems(
+  context: unknown,
+  path: Path,
+  whose = '',
+): readonly PodTemplateProblem[] {
+  if (!isMap(context)) return [];
+  const { privileged, procMount, capabilities } = context;
+  const problems: PodTemplateProblem[] = [];
+  const found = (field: Path, message: string) => problems.push(problem([...path, ...field], message));
+  if (privileged === true) found(['privileged'], `${whose || 'a terminal '}is privileged`);
+  if (procMount !== undefined) found(['procMount'], `${whose}has a procMount of its own`);
+  for (const field of ['seccompProfile', 'appArmorProfile']) {
+    const profile = context[field];
+    if (isMap(profile) && profile.type === 'Unconfined') found([field, 'type'], `${whose}is unconfined`);
+  }
+  const added = isMap(capabilities) && Array.isArray(capabilities.add) ? capabilities.add : [];
+  for (const [index, capability] of added.entries()) {
+    if (!harmlessCapabilities.has(capability))
+      found(['capabilities', 'add', index], `${whose}adds the capability ${capability}`);
+  }
+  return problems;
+}
+
+function problem(path: Path, message: string, hint = leaveOut): PodTemplateProblem {
+  return { path, message, hint };
+}
+
+interface Entry {
+  readonly value: Map;
+  readonly path: Path;
+}
+
+/** The maps in a list of that name. */
+function entries(of: Map, name: string, path: Path = []): readonly Entry[] {
+  const list = of[name];
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((value: unknown, index) =>
+    isMap(value) ? [{ value, path: [...path, name, index] }] : [],
+  );
+}
