@@ -36,6 +36,8 @@ export interface Config {
   readonly unknownGroups: 'allow' | 'deny';
   /** Of the admin API; none: the shared keys. */
   readonly adminKeys: readonly Secret[];
+  /** Where the admin keys are read from again when it changes; null: they were not in a file. */
+  readonly adminKeyFile: string | null;
   readonly adminGroup: string | null;
   readonly policyWrites: boolean;
   /** A file's absolute path; null: no audit log. */
@@ -149,6 +151,7 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
     tokens,
     unknownGroups: unknownGroups.value,
     adminKeys: adminKeys.value.map((key) => new Secret(key)),
+    adminKeyFile: reader.fileOf('TERMINALS_ADMIN_KEY'),
     adminGroup: adminGroup.value,
     policyWrites: policyWrites.value,
     auditLog: auditLog.value,

@@ -12,9 +12,14 @@ import { Metrics, metricsRoute } from './admin/metrics.ts';
 import { Audit, auditDestination } from './audit.ts';
 import type { Backend } from './backend/backend.ts';
 import type { Config } from './config.ts';
-import { configuredAuthenticator, configuredKeys } from './identity/configured.ts';
+import {
+  configuredAuthenticator,
+  configuredKeys,
+  type Following,
+  followedKeys,
+} from './identity/configured.ts';
 import type { Authenticator } from './identity/identity.ts';
-import { SharedKeys } from './identity/keys.ts';
+import type { SharedKeys } from './identity/keys.ts';
 import { policyRules, policySource } from './policy/configured.ts';
 import { DirectorySource } from './policy/directory.ts';
 import type { Policy } from './policy/policy.ts';
@@ -50,11 +55,16 @@ const statusMs = 5_000;
 const drainMs = 8_000;
 
 /** Who may use the admin API by this configuration. */
-function adminAccess(config: Config, keys: SharedKeys, authenticator: Authenticator): AdminAccess {
-  const { adminKeys, adminGroup, auth, tokens } = config;
+function adminAccess(
+  config: Config,
+  keys: SharedKeys,
+  authenticator: Authenticator,
+  following: Following,
+): AdminAccess {
+  const { adminKeys, adminKeyFile, adminGroup, auth, tokens } = config;
   const own = adminKeys.length > 0;
   return new AdminAccess({
-    keys: own ? new SharedKeys(adminKeys.map((key) => key.reveal())) : keys,
+    keys: own ? followedKeys(adminKeys, adminKeyFile, following) : keys,
     open: auth.mode === 'open' && !own,
     group: adminGroup,
     authenticator,
@@ -150,7 +160,7 @@ export class Program {
           unenforced: backend.unenforced,
           notReady: () => this.#notReady(),
         });
-        const access = adminAccess(config, keys, authenticator);
+        const access = adminAccess(config, keys, authenticator, identifying);
         const { version } = options;
         const { kind } = backend;
         const sources = { version, backend: kind, reconciler, policies, statuses, sockets: this.#sockets };

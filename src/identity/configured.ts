@@ -3,7 +3,7 @@
  * @module
  */
 import type { Logger } from 'pino';
-import type { Auth, Tokens } from '../config.ts';
+import type { Auth, Secret, Tokens } from '../config.ts';
 import { CombinedAuthenticator } from './combined.ts';
 import { ForwardedJwt } from './forwarded-jwt.ts';
 import type { Authenticator, TokenMode } from './identity.ts';
@@ -25,13 +25,22 @@ export interface ConfiguredOptions {
 /** Users and tokens remembered at most. */
 const cacheMax = 10_000;
 
+/** What it takes to follow a key file. */
+export type Following = Pick<ConfiguredOptions, 'log' | 'signal'>;
+
 /** The shared keys of the configuration, which follow their file. */
-export function configuredKeys(auth: Auth, { log, signal }: ConfiguredOptions): SharedKeys {
-  if (auth.mode === 'open') return new SharedKeys([]);
-  const keys = new SharedKeys(auth.keys.map((key) => key.reveal()));
-  if (auth.keyFile !== null) {
-    watchKeyFile({ file: auth.keyFile, changed: (now) => keys.setKeys(now), log, signal });
-  }
+export function configuredKeys(auth: Auth, options: Following): SharedKeys {
+  return auth.mode === 'open' ? new SharedKeys([]) : followedKeys(auth.keys, auth.keyFile, options);
+}
+
+/** Keys as they were at the start, and then as their file has them. @param file null: they were in none */
+export function followedKeys(
+  atStart: readonly Secret[],
+  file: string | null,
+  { log, signal }: Following,
+): SharedKeys {
+  const keys = new SharedKeys(atStart.map((key) => key.reveal()));
+  if (file !== null) watchKeyFile({ file, changed: (now) => keys.setKeys(now), log, signal });
   return keys;
 }
 

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { addUser, startOpenWebUi } from '../identity/fixtures.ts';
+import { until } from '../policy/fixtures.ts';
+import { temporaryFolder } from '../reconcile/harness.ts';
 import { adminStack, asAdmin, codeOf, sharedKey } from './admin.ts';
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
@@ -26,6 +30,31 @@ test('each of the admin keys is good, and the shared key is none of them', async
   assert.equal(codeOf(await call('GET', '/status', undefined, asOpenWebUi)), '403 forbidden');
   assert.equal(codeOf(await call('GET', '/status', undefined, bearer('guessed'))), '401 unauthenticated');
   assert.equal(codeOf(await call('GET', '/status', undefined, {})), '401 unauthenticated');
+});
+
+test('an admin key from a file is the one that the file has now, as it is with the shared key', async (t) => {
+  const folder = await temporaryFolder();
+  const [admins, shared] = ['admin-key', 'shared-key'].map((name) => path.join(folder, name)) as [
+    string,
+    string,
+  ];
+  await writeFile(admins, 'the-old-admin-key\n');
+  await writeFile(shared, 'the-old-shared-key\n');
+  const env = {
+    TERMINALS_ADMIN_KEY: '',
+    TERMINALS_ADMIN_KEY_FILE: admins,
+    TERMINALS_API_KEY: '',
+    TERMINALS_API_KEY_FILE: shared,
+  };
+  const { call, logText } = await adminStack(t, { env });
+  const status = async (key: string) => (await call('GET', '/status', undefined, bearer(key))).status;
+  assert.deepEqual([await status('the-old-admin-key'), await status('the-old-shared-key')], [200, 403]);
+  await writeFile(admins, 'the-new-admin-key\n');
+  await writeFile(shared, 'the-new-shared-key\n');
+  await until('the new admin key is taken', async () => (await status('the-new-admin-key')) === 200);
+  await until('the new shared key is known', async () => (await status('the-new-shared-key')) === 403);
+  assert.deepEqual([await status('the-old-admin-key'), await status('the-old-shared-key')], [401, 401]);
+  assert.doesNotMatch(logText(), /the-(?:old|new)-/);
 });
 
 test('without an admin key the shared key is one', async (t) => {
