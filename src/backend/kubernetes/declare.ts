@@ -3,9 +3,9 @@
  * @module
  */
 
+import { isMap } from '../../json.ts';
 import { labels as childLabels, shortHash } from '../../operator/child-names.ts';
 import { covers } from '../../operator/covers.ts';
-import { overlay } from '../../operator/pod-template.ts';
 import { type TerminalResource, terminals } from '../../operator/terminal-resource.ts';
 import { fingerprintOf } from '../../terminal/desired.ts';
 import { cpuQuantity, memoryQuantity } from '../../terminal/quantity.ts';
@@ -78,13 +78,16 @@ export function declare(desired: Desired, settings: PodSettings, namespace: stri
   };
 }
 
+/** What a workload may leave out: one that has it keeps it until another takes its place. */
+const optional = ['egress', 'podSecurityContext', 'containerSecurityContext'];
+
 /**
  * The Terminal as it is, with only what changes in place as desired: its Pod stays. A suspended policy changes nothing but
  * that it is suspended.
  */
 export function declareInPlace(existing: TerminalResource, whole: Declared, suspended: boolean): Declared {
   const { metadata, spec } = existing;
-  const kept = pick(spec, Object.keys(whole.spec));
+  const kept = pick(spec, [...Object.keys(whole.spec), ...optional]);
   const persistence = pick(spec.persistence, ['enabled', 'size', 'storageClass']);
   const changed = suspended
     ? { persistence, suspend: true }
@@ -126,10 +129,6 @@ function podTemplateOf(
   revision: Revision,
 ): JsonMap {
   const { labels, nodeSelector, tolerations } = settings;
-  const placement = {
-    ...(isEmpty(nodeSelector) ? {} : { nodeSelector }),
-    ...(tolerations.length === 0 ? {} : { tolerations }),
-  };
   const allLabels = { ...labels, ...metadata?.labels };
   return {
     metadata: {
@@ -137,7 +136,13 @@ function podTemplateOf(
       // Tells a Pod of this workload from one of the workload before it.
       annotations: { ...metadata?.annotations, [revisionAnnotation]: revision },
     },
-    spec: overlay(placement, spec),
+    // Not merged any deeper: a null of the policy's is for the operator, which takes that field away.
+    spec: {
+      ...(isEmpty(nodeSelector) ? {} : { nodeSelector }),
+      ...(tolerations.length === 0 ? {} : { tolerations }),
+      ...spec,
+      ...(isMap(spec.nodeSelector) ? { nodeSelector: { ...nodeSelector, ...spec.nodeSelector } } : {}),
+    },
   };
 }
 

@@ -57,6 +57,8 @@ export interface TestBackendOptions {
   readonly address?: 'pod' | 'service';
   readonly kubeConfig?: ReturnType<typeof kubeConfig>;
   readonly syncMs?: number;
+  /** On any node there is, rather than on none. */
+  readonly anywhere?: true;
 }
 
 /** One orchestrator's backend; closed when the test ends. */
@@ -68,7 +70,7 @@ export function backendOn(t: TestContext, cluster: Cluster, options: TestBackend
     address: options.address ?? 'pod',
     pods: {
       labels: { team: 'data' },
-      nodeSelector: { 'terminals-test': 'nowhere' },
+      nodeSelector: options.anywhere ? {} : { 'terminals-test': 'nowhere' },
       tolerations: [],
       podSecurityContext: {},
       containerSecurityContext: {},
