@@ -119,7 +119,7 @@ export interface TerminalSpec {
    */
   readonly startTimeoutSeconds?: number;
   /**
-   * Laid over the Pod of a terminal (Kubernetes): maps are merged, containers, volumes and variables by their names, other lists replaced. The container of the terminal is called "terminal".
+   * What is laid over a terminal's Pod (Kubernetes).
    */
   readonly podTemplate?: {
     /**
@@ -127,20 +127,20 @@ export interface TerminalSpec {
      */
     readonly metadata?: {
       /**
-       * More labels.
+       * More labels of the Pod.
        */
       readonly labels?: {
         [k: string]: string;
       };
       /**
-       * More annotations.
+       * More annotations of the Pod.
        */
       readonly annotations?: {
         [k: string]: string;
       };
     };
     /**
-     * Fields of a PodSpec, but for those that give a terminal power over its node or an account at the API server.
+     * Fields of a PodSpec, laid over those of a terminal's Pod (Kubernetes): maps are merged, containers (the terminal's is called terminal), volumes and variables by their names, other lists are replaced, null takes a field away. What gives power over the node or an account at the API server is refused.
      */
     readonly spec?: {
       [k: string]: unknown;

@@ -14,6 +14,7 @@ import type {
   Desired,
   PolicyId,
   RunningTerminal,
+  SecretReference,
   TerminalKey,
   UserId,
 } from '../../../src/terminal/terminal.ts';
@@ -57,8 +58,8 @@ function removeDirectory(directory: string): Promise<void> {
 }
 
 /** A backend as after a start of Terminals. */
-export function backendOf(t: TestContext, dataDir: string): ProcessBackend {
-  const backend = new ProcessBackend({ dataDir, environment: process.env, log: silent });
+export function backendOf(t: TestContext, dataDir: string, secretsDir: string | null = null): ProcessBackend {
+  const backend = new ProcessBackend({ dataDir, environment: process.env, secretsDir, log: silent });
   t.after(() => backend.close());
   return backend;
 }
@@ -77,6 +78,7 @@ interface Wanted {
   readonly policy?: string;
   readonly context?: string;
   readonly env?: Readonly<Record<string, string>>;
+  readonly secretEnv?: Readonly<Record<string, SecretReference>>;
   readonly persistent?: boolean;
   readonly pipPackages?: readonly string[];
   readonly startTimeoutSeconds?: number;
@@ -93,6 +95,7 @@ export function desired(user: string, wanted: Wanted = {}): Desired {
     idleTimeoutMinutes: 30,
     contextRetentionDays: 30,
     env: wanted.env ?? {},
+    secretEnv: wanted.secretEnv ?? {},
     mounts: [],
     rollout: { when: 'idle', idleAfterMinutes: 10, maxUnavailable: '10%', pauseOnFailures: 3 },
     startTimeoutSeconds: wanted.startTimeoutSeconds ?? 60,

@@ -1,12 +1,22 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { homePath } from '../../../src/backend/home.ts';
 import { allProcesses, environmentOf } from '../../../src/backend/process/processes.ts';
-import { StartFailedError, StartTimeoutError } from '../../../src/errors.ts';
-import { backendOf, dataDirectory, desired, execute, keyOf, never, quiet, Told } from './open-terminal.ts';
+import { SecretMissingError, StartFailedError, StartTimeoutError } from '../../../src/errors.ts';
+import {
+  backendOf,
+  dataDirectory,
+  desired,
+  emptyDirectory,
+  execute,
+  keyOf,
+  never,
+  quiet,
+  Told,
+} from './open-terminal.ts';
 
 test('a terminal executes commands in its own home', async (t) => {
   const dataDir = await dataDirectory(t);
@@ -260,4 +270,33 @@ test("a pip package that can't be installed fails the start in pip's words", asy
     backend.create(wanted, quiet, never),
     /pip packages of the policy can't be installed.*broken/s,
   );
+});
+
+test('a secret variable has its value in the terminal and in nothing that is kept; a new one is taken at the next start', async (t) => {
+  const dataDir = await dataDirectory(t);
+  const secretsDir = await emptyDirectory(t);
+  await mkdir(path.join(secretsDir, 'keys'));
+  const file = path.join(secretsDir, 'keys/openai');
+  const backend = backendOf(t, dataDir, secretsDir);
+  const wanted = desired('alice', { secretEnv: { KEY: { name: 'keys', key: 'openai' } } });
+  const asked = async () =>
+    (await execute(await backend.start(wanted, quiet, never), 'echo "$KEY"')).output.trim();
+
+  await assert.rejects(backend.create(wanted, quiet, never), SecretMissingError);
+  assert.deepEqual(await backend.list(never), []);
+  assert.match(backend.trouble(wanted.workload) ?? '', /keys\/openai/);
+
+  await writeFile(file, 'secret-one\n');
+  await backend.create(wanted, quiet, never);
+  const kept = await readdir(dataDir, { recursive: true, withFileTypes: true });
+  for (const entry of kept.filter((one) => one.isFile())) {
+    const content = await readFile(path.join(entry.parentPath, entry.name), 'utf8');
+    assert.ok(!content.includes('secret-one'), path.join(entry.parentPath, entry.name));
+  }
+
+  assert.equal(await asked(), 'secret-one');
+  await writeFile(file, 'secret-two');
+  assert.equal(await asked(), 'secret-one', 'one that runs goes on with what it has');
+  await backend.stop(wanted.key, never);
+  assert.equal(await asked(), 'secret-two');
 });
