@@ -93,6 +93,15 @@ export const goals: readonly Goal[] = [
   },
   bound('memory with 10,000 known terminals', 'known.memory', '<', 150, MiB),
   bound('start → listening', 'start.ms', '<', 400, 'ms'),
+  overBarePod('cluster: first request from nothing, over a bare Pod', 'pod-first.ms'),
+  overBarePod('cluster: an idle terminal woken, over a bare Pod', 'pod-woken.ms'),
+  ...(['operator', 'orchestrator'] as const).flatMap((side) => [
+    bound(`${side}, 5,000 Terminals: start → synced`, `terminals-5000.${side}-ready`, '<', 15_000, 'ms'),
+    bound(`${side}: most memory of all`, `terminals-5000.${side}-peak`, '<', 400, MiB),
+    bound(`${side}: writes at a start`, `terminals-5000.${side}-start-writes`, '≤', 0, ''),
+    bound(`${side}: writes at a resync`, `terminals-5000.${side}-resync-writes`, '≤', 0, ''),
+  ]),
+  bound('policy edit: specs not written exactly once', 'terminals-5000.edit-wrong', '≤', 0, ''),
 ];
 
 /** What Terminals adds to the direct way, over what reply-from adds to it. */
@@ -119,6 +128,16 @@ function bound(what: string, id: string, sign: '≤' | '<', limit: number, unit:
     unit,
     values: (found) => found.of(id, 'terminals'),
     meets: (value) => (sign === '≤' ? value <= limit : value < limit),
+  };
+}
+
+function overBarePod(what: string, id: string): Goal {
+  return {
+    what,
+    goal: '< 700 ms more',
+    unit: 'ms more',
+    values: (found) => paired(found.of(id, 'terminals'), found.of(id, 'bare Pod'), (a, b) => a - b),
+    meets: (value) => value < 700,
   };
 }
 

@@ -7,6 +7,7 @@ export type Contender =
   | 'terminals'
   | 'docker run'
   | 'shared key'
+  | 'bare Pod'
   | 'limit';
 
 export interface Measurement {

@@ -9,8 +9,11 @@ const contenders: readonly Contender[] = [
   'reply-from',
   'docker run',
   'shared key',
+  'bare Pod',
   'terminals',
 ];
+
+const others = contenders.filter((contender) => contender !== 'terminals');
 
 /** What a run found, with its circumstances in a line. */
 export interface Run {
@@ -25,8 +28,7 @@ export function markdown({ circumstances, measurements, verdicts, failures }: Ru
   parts.push(table(['load', 'unit', ...contenders], measurements.map(figuresRow)));
   const compared = measurements.flatMap(ratioRow);
   if (compared.length > 0) {
-    const heads = ['Terminals over …', 'better', 'direct', 'nginx', 'reply-from', 'docker run', 'shared key'];
-    parts.push(table(heads, compared));
+    parts.push(table(['Terminals over …', 'better', ...others], compared));
   }
   const judged = verdicts.filter(({ met }) => met !== null);
   if (judged.length > 0) parts.push(table(['goal', 'bound', 'found', 'met'], judged.map(verdictRow)));
@@ -45,7 +47,6 @@ function figuresRow({ title, unit, samples }: Measurement): readonly string[] {
 
 function ratioRow({ title, better, samples }: Measurement): readonly (readonly string[])[] {
   const { terminals } = samples;
-  const others = contenders.filter((contender) => contender !== 'terminals');
   if (!terminals || !others.some((contender) => samples[contender])) return [];
   const cells = others.map((contender) => {
     const values = samples[contender];

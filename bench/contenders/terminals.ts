@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { image } from '../docker.ts';
 import { end, start, until } from '../processes.ts';
 
-const launcher = fileURLToPath(new URL('../../src/terminals.js', import.meta.url));
+export const launcher = fileURLToPath(new URL('../../src/terminals.js', import.meta.url));
 export const sharedKey = 'the-shared-key-of-the-bench';
 
 export interface TerminalsOptions {
