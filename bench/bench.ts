@@ -44,7 +44,7 @@ const results = fileURLToPath(new URL('results', import.meta.url));
 const onCluster = new Set([kubernetesStart.name, kubernetesScale.name]);
 const withoutDocker = new Set([inMemory.name, ...onCluster]);
 
-const help = `Usage: npm run bench -- [--quick] [--only GROUP-OR-ROW]
+const help = `Usage: npm run bench -- [--quick] [--only GROUP-OR-ROW] [--namespace NAME]
 
 ${groups.map(({ name, rows }) => `  ${name.padEnd(16)} ${rows.join(' ')}`).join('\n')}
 `;
@@ -54,10 +54,11 @@ async function main(): Promise<number> {
     options: {
       quick: { type: 'boolean', default: false },
       only: { type: 'string' },
+      namespace: { type: 'string' },
       help: { type: 'boolean' },
     },
   });
-  const { quick, only = null } = values;
+  const { quick, only = null, namespace = null } = values;
   const chosen = groups.filter(({ name, rows }) =>
     only === null ? !onCluster.has(name) : only === name || rows.includes(only),
   );
@@ -66,7 +67,7 @@ async function main(): Promise<number> {
     return values.help ? 0 : 2;
   }
   const folder = await mkdtemp(path.join(os.tmpdir(), 'terminals-bench-'));
-  const context = new Context({ quick, only, folder });
+  const context = new Context({ quick, only, namespace, folder });
   const engine = chosen.some(({ name }) => !withoutDocker.has(name));
   try {
     if (engine) await docker('image', 'inspect', '--format', '{{.Id}}', image);

@@ -31,17 +31,22 @@ export class BenchCluster {
   readonly config: KubeConfig;
   readonly client: KubeClient;
   readonly namespace: string;
+  readonly #kept: boolean;
 
-  private constructor(config: KubeConfig, client: KubeClient, namespace: string) {
+  private constructor(config: KubeConfig, client: KubeClient, namespace: string, kept: boolean) {
     this.config = config;
     this.client = client;
     this.namespace = namespace;
+    this.#kept = kept;
   }
 
-  /** @throws Error that says what is missing */
-  static async open(): Promise<BenchCluster> {
+  /**
+   * @param kept a namespace that stays, with what is in it; null: one for this run
+   * @throws Error that says what is missing
+   */
+  static async open(kept: string | null = null): Promise<BenchCluster> {
     if (!process.env.KUBECONFIG) throw new Error('no cluster: set KUBECONFIG to the file of one for tests');
-    const namespace = `bench-${Date.now().toString(36)}`;
+    const namespace = kept ?? `bench-${Date.now().toString(36)}`;
     const { config, client } = connect({ kubeconfig: null, namespace });
     const definition = parse(await readFile(crd, 'utf8'));
     await client.apply(crds, definition, { manager, force: true });
@@ -50,7 +55,7 @@ export class BenchCluster {
     // Pods need it, and without a controller manager nobody makes it.
     const account = { ...object, kind: serviceAccounts.kind, metadata: { name: 'default', namespace } };
     await client.apply(serviceAccounts, account, { manager, force: true });
-    const cluster = new BenchCluster(config, client, namespace);
+    const cluster = new BenchCluster(config, client, namespace, kept !== null);
     // A new definition is served a moment later.
     await until(() => cluster.#served(), 10_000, 'the Terminal resource is served');
     return cluster;
@@ -72,7 +77,7 @@ export class BenchCluster {
   /** Removes the namespace; the cluster's controllers remove what is in it, where there are any. */
   async close(): Promise<void> {
     const body = { propagationPolicy: 'Background' };
-    await this.client.request('DELETE', `/api/v1/namespaces/${this.namespace}`, { body });
+    if (!this.#kept) await this.client.request('DELETE', `/api/v1/namespaces/${this.namespace}`, { body });
     await this.client.close();
   }
 }

@@ -6,12 +6,15 @@ export interface Options {
   readonly quick: boolean;
   /** A group or one of its rows; null: all. */
   readonly only: string | null;
+  /** Of a cluster, kept for the next run; null: one for this run. */
+  readonly namespace: string | null;
   /** For what the run needs, removed at its end. */
   readonly folder: string;
 }
 
 export class Context {
   readonly quick: boolean;
+  readonly namespace: string | null;
   readonly folder: string;
   readonly measurements = new Measurements();
   /** What can't be measured, as is known: a peer that is not able to do it, a route that is not there yet. */
@@ -21,8 +24,9 @@ export class Context {
   readonly #only: string | null;
   #field: Promise<Field> | null = null;
 
-  constructor({ quick, only, folder }: Options) {
+  constructor({ quick, only, namespace, folder }: Options) {
     this.quick = quick;
+    this.namespace = namespace;
     this.folder = folder;
     this.#only = only;
   }

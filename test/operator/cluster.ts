@@ -1,5 +1,6 @@
 /** A namespace of its own on the cluster of KUBECONFIG, with the CRD, for one test file. */
 import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { readFile } from 'node:fs/promises';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -140,6 +141,30 @@ function verbs(client: KubeClient, namespace: string): Omit<Cluster, 'client' | 
 
 function metadataOf(fields: object): object {
   return 'metadata' in fields && typeof fields.metadata === 'object' ? { ...fields.metadata } : {};
+}
+
+/** A write of an operator or an orchestrator. */
+export interface RecordedWrite {
+  /** `PATCH terminals/alice/status`. */
+  readonly what: string;
+  /** The field manager; empty for a DELETE. */
+  readonly by: string;
+}
+
+/** What operators and orchestrators of this process write in its namespace, from now on. */
+export function recordWrites(t: TestContext, { namespace }: Cluster): readonly RecordedWrite[] {
+  const writes: RecordedWrite[] = [];
+  const record = (message: unknown) => {
+    const { request } = message as { request: { method: string; path: string } };
+    const [path = '', query] = request.path.split('?');
+    const by = new URLSearchParams(query).get('fieldManager') ?? '';
+    const own = by.startsWith('terminals-o') || request.method === 'DELETE';
+    const [, inNamespace] = path.split(`/${namespace}/`);
+    if (own && inNamespace !== undefined) writes.push({ what: `${request.method} ${inNamespace}`, by });
+  };
+  subscribe('undici:request:create', record);
+  t.after(() => unsubscribe('undici:request:create', record));
+  return writes;
 }
 
 /** Waits for a condition; says what was there instead. */
