@@ -39,6 +39,8 @@ interface WatchEvent<T> {
   readonly object: T;
 }
 
+/** Small enough that a page of Pods is forgotten before it grows old: with 500, 5,000 terminals took 70 MiB more. */
+const listPage = 100;
 /** The server sends a bookmark about every minute; a connection silent for longer than this is dead. */
 const silenceMs = 120_000;
 /** The server ends a watch after 5 to 10 minutes, so that many do not come back at once. */
@@ -146,7 +148,7 @@ export class Informer<T extends KubeObject> {
   }
 
   async #list(signal: AbortSignal): Promise<void> {
-    const { client, pageSize = 500 } = this.#options;
+    const { client, pageSize = listPage } = this.#options;
     const seen = new Set<string>();
     let next: string | undefined;
     let version = '';

@@ -110,12 +110,37 @@ function withoutLastApplied(terminal: TerminalResource): TerminalResource {
   return { ...terminal, metadata: { ...terminal.metadata, annotations } };
 }
 
-/** Of a Pod's spec only the resources of its containers are compared. */
+/** Of a Pod's spec only the resources of its containers are compared, and a kubelet says more than is looked at. */
 function slimPod(pod: Pod): Pod {
   const containers = pod.spec?.containers
     .filter(({ name }) => name === containerName)
     .map(({ name, resources }) => ({ name, ...(resources === undefined ? {} : { resources }) }));
-  return { ...pod, spec: { containers: containers ?? [] } };
+  const { hostIP: _ip, hostIPs: _ips, podIPs: _podIPs, qosClass: _class, ...status } = pod.status ?? {};
+  const { conditions, containerStatuses } = status;
+  return {
+    ...pod,
+    spec: { containers: containers ?? [] },
+    status: {
+      ...status,
+      ...(conditions && { conditions: conditions.filter(({ type }) => !unread.has(type)) }),
+      ...(containerStatuses && { containerStatuses: containerStatuses.map(slimContainerStatus) }),
+    },
+  };
+}
+
+const unread = new Set(['PodReadyToStartContainers', 'Initialized', 'ContainersReady']);
+
+type ContainerStatus = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number];
+
+function slimContainerStatus(status: ContainerStatus): ContainerStatus {
+  const {
+    containerID: _id,
+    resources: _resources,
+    allocatedResources: _all,
+    volumeMounts: _mounts,
+    ...rest
+  } = status;
+  return rest;
 }
 
 /** The key alone. */
