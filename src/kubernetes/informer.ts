@@ -46,6 +46,8 @@ const silenceMs = 120_000;
 /** The server ends a watch after 5 to 10 minutes, so that many do not come back at once. */
 const watchSeconds = () => 300 + Math.floor(Math.random() * 300);
 const longestPauseMs = 5_000;
+/** The whole object once more, as kubectl leaves it. */
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /** `namespace/name`, as everywhere in the operator. */
 export function keyOf({ metadata }: Pick<KubeObject, 'metadata'>): string {
@@ -209,11 +211,17 @@ export class Informer<T extends KubeObject> {
     for (const listener of this.#listeners) listener(undefined, before);
   }
 
-  /** Items of a list don't say what they are. */
+  /** Without what the API server and kubectl keep for themselves. Items of a list don't say what they are. */
   #slim(object: T): T {
     const { apiVersion, kind } = this.#options.resource;
-    const { managedFields: _managed, ...metadata } = object.metadata;
-    const whole = { ...object, apiVersion, kind, metadata };
+    const { managedFields: _managed, annotations, ...metadata } = object.metadata;
+    const { [lastApplied]: _applied, ...kept } = annotations ?? {};
+    const whole = {
+      ...object,
+      apiVersion,
+      kind,
+      metadata: annotations === undefined ? metadata : { ...metadata, annotations: kept },
+    };
     return this.#options.slim?.(whole) ?? whole;
   }
 }

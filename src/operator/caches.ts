@@ -45,7 +45,7 @@ export class Caches {
         ...(resource.kind === terminals.kind ? {} : { labelSelector: childSelector }),
         ...(slim === undefined ? {} : { slim }),
       });
-    this.terminals = informer(terminals, withoutLastApplied);
+    this.terminals = informer(terminals);
     this.pods = informer(pods, slimPod);
     this.services = informer(services);
     this.secrets = informer(secrets, slimSecret);
@@ -102,12 +102,6 @@ function ownChange(now: TerminalResource | undefined, before: TerminalResource |
     now.status?.lastActivityAt === before.status?.lastActivityAt &&
     now.metadata.annotations?.[stopAnnotation] === before.metadata.annotations?.[stopAnnotation]
   );
-}
-
-function withoutLastApplied(terminal: TerminalResource): TerminalResource {
-  const { 'kubectl.kubernetes.io/last-applied-configuration': _applied, ...annotations } =
-    terminal.metadata.annotations ?? {};
-  return { ...terminal, metadata: { ...terminal.metadata, annotations } };
 }
 
 /** Of a Pod's spec only the resources of its containers are compared, and a kubelet says more than is looked at. */

@@ -63,6 +63,24 @@ test('a list in pages and then the watch give every object once', async (t) => {
   assert.equal(watch?.get('allowWatchBookmarks'), 'true');
 });
 
+test('what only the API server and kubectl read is not kept', async (t) => {
+  const { metadata, ...rest } = pod('a', '1');
+  const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{}', mine: 'x' };
+  const applied = {
+    ...rest,
+    metadata: { ...metadata, annotations, managedFields: [{ manager: 'kubectl' }] },
+  };
+  const { informer } = await run(
+    t,
+    server(
+      () => list('10', [applied]),
+      () => undefined,
+    ),
+  );
+  await informer.synced;
+  assert.deepEqual(informer.get('n/a')?.metadata, { ...metadata, annotations: { mine: 'x' } });
+});
+
 test('an event that comes in pieces, in the middle of a character, is one event', async (t) => {
   const bytes = Buffer.from(event('ADDED', pod('ä', '11')));
   const at = bytes.indexOf(Buffer.from('ä')) + 1;
