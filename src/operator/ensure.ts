@@ -9,6 +9,7 @@ import { type Informer, keyOf } from '../kubernetes/informer.ts';
 import { isRefusal } from '../kubernetes/kube-error.ts';
 import {
   type KubeObject,
+  type NetworkPolicy,
   networkPolicies,
   pathOf,
   type Resource,
@@ -64,14 +65,11 @@ export class Children {
   ): Promise<{ readonly keyHash: string; readonly notes: readonly string[] }> {
     const names = childNames(terminal);
     const policies = this.#caches.networkPolicies;
-    const network = policies && (() => networkPolicyOf(terminal, this.#defaults));
     const [secret, home, ...others] = await Promise.allSettled([
       this.#secret(terminal, names.secret, signal),
       terminal.spec.persistence.enabled ? this.#home(terminal, names.volumeClaim, signal) : null,
       this.#service(terminal, names.service, signal),
-      policies && network
-        ? this.#apply(terminal, networkPolicies, policies, names.networkPolicy, network, signal)
-        : null,
+      policies && this.#network(terminal, policies, names.networkPolicy, signal),
     ]);
     for (const other of others) if (other.status === 'rejected') throw other.reason;
     if (secret.status === 'rejected') throw secret.reason;
@@ -103,17 +101,16 @@ export class Children {
     return found;
   }
 
+  /** @param existing as `find` gave it */
   async #apply<T extends KubeObject>(
     terminal: TerminalResource,
     resource: Resource<T>,
     cache: Informer<T>,
-    name: string,
-    wanted: (existing: T | undefined) => T,
+    existing: T | undefined,
+    object: T,
     signal: AbortSignal,
-  ): Promise<T> {
-    const existing = await this.find(terminal, resource, cache, name, signal);
-    const object = wanted(existing);
-    if (existing !== undefined && isAsWanted(existing, object, terminal)) return existing;
+  ): Promise<void> {
+    if (existing !== undefined && isAsWanted(existing, object, terminal)) return;
     // With the uid an apply can't meet another object than the one looked at; without force it takes nothing from others.
     const exact = existing && { ...object, metadata: { ...object.metadata, uid: existing.metadata.uid } };
     const force = existing !== undefined;
@@ -123,22 +120,33 @@ export class Children {
       signal,
     });
     cache.absorb(applied);
-    return applied;
+  }
+
+  async #network(
+    terminal: TerminalResource,
+    cache: Informer<NetworkPolicy>,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const existing = await this.find(terminal, networkPolicies, cache, name, signal);
+    const wanted = networkPolicyOf(terminal, this.#defaults);
+    await this.#apply(terminal, networkPolicies, cache, existing, wanted, signal);
   }
 
   async #service(terminal: TerminalResource, name: string, signal: AbortSignal): Promise<void> {
     const wanted = serviceOf(terminal);
     const cache = this.#caches.services;
-    const existing = await this.find(terminal, services, cache, name, signal);
+    let existing = await this.find(terminal, services, cache, name, signal);
     const ports = wanted.spec?.ports;
     if (existing !== undefined && !covers(existing.spec?.ports, ports)) {
       // An apply would leave a port that somebody added; a merge patch replaces the list.
       const body = { metadata: { uid: existing.metadata.uid }, spec: { ports } };
       const path = pathOf(services, terminal.metadata.namespace, name);
       const options = { query: { fieldManager }, body, contentType: mergePatch, signal };
-      cache.absorb(await this.#client.request<Service>('PATCH', path, options));
+      existing = await this.#client.request<Service>('PATCH', path, options);
+      cache.absorb(existing);
     }
-    await this.#apply(terminal, services, cache, name, () => wanted, signal);
+    await this.#apply(terminal, services, cache, existing, wanted, signal);
   }
 
   /**
@@ -199,7 +207,7 @@ export class Children {
     const refused = this.#refusedSizes.get(keyOf(terminal));
     if (refused?.asked === asked) return [...notes, refused.message];
     try {
-      await this.#apply(terminal, volumeClaims, cache, name, () => wanted, signal);
+      await this.#apply(terminal, volumeClaims, cache, existing, wanted, signal);
       this.#refusedSizes.delete(keyOf(terminal));
       return notes;
     } catch (error) {
