@@ -157,14 +157,29 @@ export class ImagePullError extends TerminalsError {
   readonly status = 503;
 }
 
+/** The terminal did not come to run, where its own log may say why. */
+abstract class NotRunningError extends TerminalsError {
+  /** The last lines it wrote, for administrators: its user gets the message alone. */
+  readonly lastLines: readonly string[];
+
+  constructor(message: string, hint: string, options: ErrorOptions & LastLines = {}) {
+    super(message, hint, options);
+    this.lastLines = options.lastLines ?? [];
+  }
+}
+
+interface LastLines {
+  readonly lastLines?: readonly string[];
+}
+
 /** The terminal ended while it started. */
-export class StartFailedError extends TerminalsError {
+export class StartFailedError extends NotRunningError {
   readonly code = 'start-failed';
   readonly status = 502;
 }
 
 /** The terminal did not become healthy in time. */
-export class StartTimeoutError extends TerminalsError {
+export class StartTimeoutError extends NotRunningError {
   readonly code = 'start-timeout';
   readonly status = 504;
 }
@@ -173,6 +188,11 @@ export class StartTimeoutError extends TerminalsError {
 export class SecretMissingError extends TerminalsError {
   readonly code = 'secret-missing';
   readonly status = 503;
+}
+
+/** The last lines that a terminal wrote which did not come to run; empty where there are none. */
+export function lastLinesOf(error: unknown): readonly string[] {
+  return error instanceof NotRunningError ? error.lastLines : [];
 }
 
 /** Someone paused the terminal outside of Terminals. */

@@ -25,6 +25,18 @@ export const policyStatusSchema: Schema = objectOf({
   revision: { ...text, description: 'Of what its terminals are made from.' },
   revision_in_force: { ...text, description: 'The last that ran, until the newest has.' },
   failures: { ...number, description: 'Starts of the newest revision that failed in a row.' },
+  stall: {
+    oneOf: [
+      objectOf({
+        since: { ...text, format: 'date-time' },
+        terminal: { ...text, description: 'The one that failed last.' },
+        reason: text,
+        last_lines: { ...listOf(text), description: 'That it wrote, the newest last.' },
+      }),
+      { type: 'null' },
+    ],
+    description: 'Why the rollout does not go on.',
+  },
   desired: { ...number, description: 'Terminals that are not stopped for want of use.' },
   updated: { ...number, description: 'Of these, those as the newest revision declares.' },
   available: { ...number, description: 'Of these, those that run.' },
@@ -33,7 +45,7 @@ export const policyStatusSchema: Schema = objectOf({
 });
 
 export function statusAnswer(status: PolicyStatus) {
-  const { conditions, failures, desired, updated, available, idle, problems } = status;
+  const { conditions, failures, stall, desired, updated, available, idle, problems } = status;
   return {
     conditions,
     observed_revision: status.observedRevision,
@@ -41,6 +53,12 @@ export function statusAnswer(status: PolicyStatus) {
     revision: status.revision,
     revision_in_force: status.revisionInForce,
     failures,
+    stall: stall && {
+      since: new Date(stall.since).toISOString(),
+      terminal: stall.terminal,
+      reason: stall.reason,
+      last_lines: stall.lastLines,
+    },
     desired,
     updated,
     available,

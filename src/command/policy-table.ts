@@ -3,13 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Condition } from '../reconcile/policy-status.ts';
 import type { Io } from './command.ts';
 import { type Server, ServerError } from './server.ts';
-import { type Cell, renderTable, titles } from './table.ts';
+import { type Cell, printable, renderTable, titles } from './table.ts';
 
 /** The status of a policy as the server answers it. */
 export interface StatusAnswer {
   readonly conditions: readonly Condition[];
   readonly observed_revision: string;
   readonly observed_source: string | null;
+  readonly stall: { readonly terminal: string; readonly last_lines: readonly string[] } | null;
   readonly desired: number;
   readonly updated: number;
   readonly available: number;
@@ -22,6 +23,8 @@ interface PolicyAnswer {
 }
 
 const watchMs = 2_000;
+/** Of a log, in the table; the rest is in its JSON. */
+const mostLines = 5;
 
 /** The table, or all that the server says as JSON. */
 export async function showStatuses(server: Server, json: boolean, io: Io): Promise<void> {
@@ -89,7 +92,14 @@ function tableOf(all: readonly PolicyAnswer[], io: Io): string {
     'SINCE',
     'MESSAGE',
   );
-  return renderTable(columns, rows, io);
+  return [renderTable(columns, rows, io), ...all.map(({ status: { stall } }) => linesOf(stall))].join('');
+}
+
+/** The end of what a terminal wrote for which a rollout stalled. */
+function linesOf(stall: StatusAnswer['stall']): string {
+  if (stall === null || stall.last_lines.length === 0) return '';
+  const lines = stall.last_lines.slice(-mostLines).map((line) => `  ${printable(line)}\n`);
+  return `\n${stall.terminal} wrote:\n${lines.join('')}`;
 }
 
 interface Screen {

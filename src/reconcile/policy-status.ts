@@ -6,7 +6,7 @@ import type { Policy, PolicySet, Problem } from '../policy/policy.ts';
 import { inPlaceChanges } from '../terminal/plan.ts';
 import type { PolicyId, Revision, Template, Workload } from '../terminal/terminal.ts';
 import type { Entry } from './registry.ts';
-import type { RolloutState } from './rollouts.ts';
+import type { RolloutState, Stall } from './rollouts.ts';
 
 export const conditionTypes = ['Ready', 'Reconciling', 'Stalled'] as const;
 export type ConditionType = (typeof conditionTypes)[number];
@@ -45,6 +45,8 @@ export interface PolicyStatus extends Counts {
   readonly revisionInForce: Revision;
   /** Starts of the newest revision that failed in a row. */
   readonly failures: number;
+  /** The terminal for which the rollout does not go on; null: it does. */
+  readonly stall: Stall | null;
   /** Of the file that declares it, and what the backend has to say of it. */
   readonly problems: readonly Problem[];
 }
@@ -105,6 +107,7 @@ export class PolicyStatuses {
       revision: state.revision,
       revisionInForce: state.inForce,
       failures: state.failures,
+      stall: state.stalled,
       ...counts,
       problems: [...problems, ...this.#troubles(policy)],
     };

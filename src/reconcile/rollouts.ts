@@ -4,7 +4,7 @@
  * @module
  */
 import type { Logger } from 'pino';
-import { EngineUnavailableError, ShuttingDownError } from '../errors.ts';
+import { EngineUnavailableError, lastLinesOf, ShuttingDownError } from '../errors.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { PolicyId, Revision, Template, TerminalName, Workload } from '../terminal/terminal.ts';
 import { backoffMs } from './backoff.ts';
@@ -23,6 +23,8 @@ export interface Stall {
   /** The terminal that failed last. */
   readonly terminal: TerminalName;
   readonly reason: string;
+  /** The last lines that it wrote, where there are any. */
+  readonly lastLines: readonly string[];
 }
 
 /** How far a policy's newest revision is. */
@@ -162,8 +164,9 @@ export class Rollouts {
     track.failed.add(name);
     const reason = error instanceof Error ? error.message : String(error);
     if (track.stalled === null && track.failures >= track.newest.rollout.pauseOnFailures) {
-      track.stalled = { since: this.#now(), terminal: name, reason };
-      const fields = { policy: policy.id, revision: track.newest.revision, terminal: name, reason };
+      const failure = { terminal: name, reason, lastLines: lastLinesOf(error) };
+      track.stalled = { since: this.#now(), ...failure };
+      const fields = { policy: policy.id, revision: track.newest.revision, ...failure };
       this.#options.log.error(fields, 'rollout stalled: everybody stays on the last revision that ran');
     }
     if (track.stalled === null) this.#tryAgainLater(policy.id, track);

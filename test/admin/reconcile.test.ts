@@ -3,9 +3,11 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { StartFailedError } from '../../src/errors.ts';
+import { terminalName } from '../../src/terminal/names.ts';
+import { terminalsHere } from '../command/cli.ts';
 import { policyText } from '../policy/fixtures.ts';
 import { until } from '../reconcile/harness.ts';
-import { adminStack, codeOf } from './admin.ts';
+import { adminKey, adminStack, codeOf } from './admin.ts';
 
 test('a reconcile reads the policies anew before it answers, and says their revision and problems', async (t) => {
   const { call, cwd, program, backend } = await adminStack(t, { files: {} });
@@ -43,12 +45,12 @@ test('a reconcile while the backend is away is a 503, and the policies are read 
 
 test('a retry goes on with a stalled rollout, and answers with how far it is', async (t) => {
   const text = policyText('data', 'image: data:1', 'rollout: {when: now, pauseOnFailures: 1}');
-  const { call, run, backend } = await adminStack(t, {
+  const { call, run, backend, port } = await adminStack(t, {
     env: { TERMINALS_POLICY_WRITES: 'true' },
     files: { 'data.yaml': text },
   });
   const { key } = await run('alice', 'data');
-  const failure = new StartFailedError('It is broken.', 'Mend it.');
+  const failure = new StartFailedError('It is broken.', 'Mend it.', { lastLines: ['begins', 'is broken'] });
   let broken = true;
   backend.inject('create', { before: () => (broken ? Promise.reject(failure) : undefined) }, 50);
   const spec = { image: 'data:2', rollout: { when: 'now', pauseOnFailures: 1 } };
@@ -61,12 +63,20 @@ test('a retry goes on with a stalled rollout, and answers with how far it is', a
   assert.equal((await holds()).reason, 'RolloutFailed');
   const { json: status } = await call('GET', '/status');
   assert.deepEqual(status.policies.stalled, ['data']);
-  const { revision_in_force: good } = (await call('GET', '/policies/data')).json.status;
+  const { revision_in_force: good, stall } = (await call('GET', '/policies/data')).json.status;
+  assert.deepEqual(
+    [stall.terminal, stall.reason, stall.last_lines],
+    [terminalName(key), 'It is broken.', ['begins', 'is broken']],
+  );
+  const server = ['--server', `http://127.0.0.1:${port}`];
+  const { out } = await terminalsHere(['policies', ...server], { env: { TERMINALS_ADMIN_KEY: adminKey } });
+  assert.match(out, new RegExp(`\n\n${terminalName(key)} wrote:\n {2}begins\n {2}is broken\n$`));
 
   broken = false;
   const retried = await call('POST', '/policies/data/retry');
   assert.equal(retried.status, 200, retried.body);
   assert.equal(retried.json.failures, 0);
+  assert.equal(retried.json.stall, null);
   while ((await holds()).type !== 'Ready') await new Promise(setImmediate);
   assert.notEqual(backend.actual(key)?.revision, good);
 });

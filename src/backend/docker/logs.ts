@@ -1,5 +1,6 @@
 /** The end of a container's log, for ours. @module */
 import type Docker from 'dockerode';
+import { masked } from '../masked.ts';
 
 const lineCount = 20;
 /** Every frame of an engine's log stream begins with its kind (1 byte), three zeros, and its length (4 bytes). */
@@ -15,7 +16,7 @@ export async function lastLines(docker: Docker, id: string): Promise<readonly st
     return textOf(log)
       .split('\n')
       .filter((line) => line.trim() !== '')
-      .map((line) => line.replace(/((?:api.?key|token)\W+)\S+/gi, '$1[secret]'));
+      .map(masked);
   } catch {
     return [];
   }

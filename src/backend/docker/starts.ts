@@ -64,11 +64,10 @@ export class Starts {
     try {
       return await Promise.race([healthy, this.#died(info.Id, desired, either)]);
     } catch (error) {
-      if (error instanceof StartTimeoutError) {
-        const lines = await lastLines(docker, info.Id);
-        log.warn({ terminal: desired.name, lines }, 'the terminal does not answer');
-      }
-      throw error;
+      if (!(error instanceof StartTimeoutError)) throw error;
+      const lines = await lastLines(docker, info.Id);
+      log.warn({ terminal: desired.name, lines }, 'the terminal does not answer');
+      throw new StartTimeoutError(error.message, error.hint, { lastLines: lines });
     } finally {
       over.abort();
       healthy.catch(() => undefined);
@@ -88,6 +87,7 @@ export class Starts {
     throw new StartFailedError(
       `The terminal ended while it started, with exit code ${exitCode}${lines.length > 0 ? `: ${lines.at(-1)}` : ''}.`,
       'The last lines of its log are in the log of Terminals.',
+      { lastLines: lines },
     );
   }
 }

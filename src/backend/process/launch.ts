@@ -12,6 +12,7 @@ import { fingerprintOf } from '../../terminal/desired.ts';
 import type { Desired } from '../../terminal/terminal.ts';
 import type { Progress } from '../backend.ts';
 import { waitHealthy } from '../health.ts';
+import { masked } from '../masked.ts';
 import type { SecretFiles } from '../secret-files.ts';
 import { accountName, writeAccountFiles } from './account-names.ts';
 import { terminalEnvironment, type Variables } from './environment.ts';
@@ -172,19 +173,19 @@ export async function untilHealthy(
   try {
     const first = await Promise.race([healthy.then(() => 'healthy' as const), ended]);
     if (first === 'healthy') return listensOn(server.pid, port) ? 'healthy' : 'port-taken';
-    const lines = lastLines(await readLog(folder));
+    const lines = lastLines(await readLog(folder)).map(masked);
     if (lines.some((line) => line.includes('address already in use'))) return 'port-taken';
     log.warn({ terminal: desired.name, lines }, 'the terminal ended while it started');
     throw new StartFailedError(
       `The terminal ended while it started${lines.length > 0 ? `: ${lines.at(-1)}` : ''}.`,
       'The last lines of its log are in the log of Terminals.',
+      { lastLines: lines },
     );
   } catch (error) {
-    if (error instanceof StartTimeoutError) {
-      const lines = lastLines(await readLog(folder));
-      log.warn({ terminal: desired.name, lines }, 'the terminal does not answer');
-    }
-    throw error;
+    if (!(error instanceof StartTimeoutError)) throw error;
+    const lines = lastLines(await readLog(folder)).map(masked);
+    log.warn({ terminal: desired.name, lines }, 'the terminal does not answer');
+    throw new StartTimeoutError(error.message, error.hint, { lastLines: lines });
   } finally {
     over.abort();
     healthy.catch(() => undefined);

@@ -7,12 +7,23 @@ import path from 'node:path';
 import type { TestContext } from 'node:test';
 import Docker from 'dockerode';
 
+/** What becomes of a request before the engine hears of it. */
+export type Fault =
+  | { readonly kind: 'cut' }
+  | { readonly kind: 'refuse' }
+  | { readonly kind: 'delay'; readonly ms: number };
+
+const refusal = '{"message":"a fault of the test"}';
+const refused = `HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: ${refusal.length}\r\nconnection: close\r\n\r\n${refusal}`;
+
 export class EngineProxy {
   readonly client: Docker;
   /** The first line of every request, in order. */
   readonly requests: string[] = [];
   /** Gives what passes of each piece of an answer, by its request's first line; where not all of it does, it is cut there. */
   passes: (request: string, answer: Buffer) => Buffer = (_request, answer) => answer;
+  /** By a request's first line; null: it goes on as it is. */
+  meets: (request: string) => Fault | null = () => null;
   readonly #socketPath: string;
   readonly #server: net.Server;
   /** Clients that are connected, each with its last request. */
@@ -54,7 +65,17 @@ export class EngineProxy {
         this.#connections.set(client, line);
         this.requests.push(line);
       }
-      engine.write(data);
+      const fault = line ? this.meets(line) : null;
+      if (fault === null) engine.write(data);
+      else if (fault.kind === 'cut') client.destroy();
+      else if (fault.kind === 'refuse') client.end(refused);
+      else {
+        client.pause();
+        setTimeout(() => {
+          engine.write(data);
+          client.resume();
+        }, fault.ms);
+      }
     });
     engine.on('data', (data: Buffer) => {
       const passed = this.passes(this.#connections.get(client) ?? '', data);

@@ -71,6 +71,7 @@ describe('a start that fails', { skip: await withoutDocker() }, () => {
       (error) => {
         assert.ok(error instanceof StartFailedError);
         assert.match(error.message, /exit code 3: broken\.$/);
+        assert.deepEqual(error.lastLines.slice(-3), ['line 30', 'api_key=[secret]', 'broken']);
         return true;
       },
     );
@@ -122,6 +123,7 @@ describe('a start that fails', { skip: await withoutDocker() }, () => {
         assert.ok(error instanceof StartTimeoutError);
         assert.match(error.message, /within 2 seconds/);
         assert.match(error.hint, /startTimeoutSeconds/);
+        assert.deepEqual(error.lastLines, ['waiting']);
         return true;
       },
     );

@@ -210,6 +210,7 @@ test('a server that ends while it starts fails at once, with the end of its log'
   await assert.rejects(backend.create(wanted, quiet, never), (error) => {
     assert.ok(error instanceof StartFailedError);
     assert.match(error.message, /invalid literal for int.*many/);
+    assert.match(error.lastLines.at(-1) ?? '', /invalid literal for int.*many/);
     return true;
   });
   assert.ok(performance.now() - began < 30_000);
