@@ -9,6 +9,7 @@ import { AdminAccess } from './admin/access.ts';
 import { adminApi } from './admin/api.ts';
 import { healthRoutes } from './admin/health.ts';
 import { Metrics, metricsRoute } from './admin/metrics.ts';
+import { webhookRoute } from './admin/webhook.ts';
 import { Audit, auditDestination } from './audit.ts';
 import type { Backend } from './backend/backend.ts';
 import type { Config } from './config.ts';
@@ -165,6 +166,8 @@ export class Program {
         const { kind } = backend;
         const sources = { version, backend: kind, reconciler, policies, statuses, sockets: this.#sockets };
         metricsRoute(app, { access, metrics, audit, sources });
+        const secret = config.policiesGit?.webhookSecret ?? null;
+        webhookRoute(app, { secret, reload: () => policies.reload(), audit, log });
         adminApi(app, {
           access,
           policies,

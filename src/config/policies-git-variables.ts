@@ -14,6 +14,12 @@ export const policiesGitVariables = [
     meaning: 'seconds between two looks at that repository; 0: only when it is asked to',
   },
   {
+    name: 'TERMINALS_POLICIES_GIT_WEBHOOK_SECRET',
+    default: '',
+    secret: true,
+    meaning: 'secret of a webhook of that repository, for POST /api/v1/webhooks/git; empty: there is none',
+  },
+  {
     name: 'TERMINALS_POLICIES_GIT_VERIFY',
     default: '',
     meaning:

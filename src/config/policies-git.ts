@@ -5,13 +5,17 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { type GitLocation, GitLocationError, parseGitLocation } from '../policy/git-url.ts';
+import type { Secret } from './auth.ts';
 import { type EnvironmentReader, reason, type Setting } from './reader.ts';
+import { parseOptionalSecret } from './tokens.ts';
 import { invalid, parseSeconds } from './values.ts';
 import type { VariableName } from './variables.ts';
 
 export interface PoliciesGit {
   readonly location: GitLocation;
   readonly intervalMs: number;
+  /** Of its webhook; null: there is none. */
+  readonly webhookSecret: Secret | null;
   /** Absolute paths; null: none. */
   readonly verifyFile: string | null;
   readonly sshKeyFile: string | null;
@@ -30,14 +34,21 @@ export function readPoliciesGit(
 ): PoliciesGit | null {
   const git = setting(variable, parseLocation);
   const intervalMs = setting('TERMINALS_POLICIES_GIT_INTERVAL', parseSeconds).value * 1_000;
-  const file = (name: VariableName) => {
-    const found = setting(name, (text) => parseFile(text, cwd));
-    if (found.value !== null && git.value === null && !git.faulty) {
+  const needed = <T>(name: VariableName, parse: (text: string) => T, show: (value: T) => string | null) => {
+    const { value } = setting(name, parse);
+    if (value !== null && git.value === null && !git.faulty) {
       const hint = `Set ${variable} to the address of the repository.`;
-      reader.report({ variable: name, value: found.value, message: `it needs ${variable} as well.`, hint });
+      reader.report({ variable: name, value: show(value), message: `it needs ${variable} as well.`, hint });
     }
-    return found.value;
+    return value;
   };
+  const file = (name: VariableName) =>
+    needed(
+      name,
+      (text) => parseFile(text, cwd),
+      (value) => value,
+    );
+  const webhookSecret = needed('TERMINALS_POLICIES_GIT_WEBHOOK_SECRET', parseOptionalSecret, () => null);
   const verifyFile = file('TERMINALS_POLICIES_GIT_VERIFY');
   const sshKeyFile = file('TERMINALS_POLICIES_GIT_SSH_KEY_FILE');
   const tokenFile = file('TERMINALS_POLICIES_GIT_TOKEN_FILE');
@@ -51,7 +62,7 @@ export function readPoliciesGit(
   if (tokenFile !== null && protocol === 'http') {
     reader.warnings.push(`${variable} is http: the token can be read on its way.`);
   }
-  return { location, intervalMs, verifyFile, sshKeyFile, tokenFile };
+  return { location, intervalMs, webhookSecret, verifyFile, sshKeyFile, tokenFile };
 }
 
 function otherProtocol(

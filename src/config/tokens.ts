@@ -103,7 +103,8 @@ function readOidc(reader: EnvironmentReader, setting: ReadSetting): OidcTokens |
   };
 }
 
-function parseOptionalSecret(text: string): Secret | null {
+/** A secret that may be left out. */
+export function parseOptionalSecret(text: string): Secret | null {
   return text === '' ? null : new Secret(read.parseSecret(text));
 }
 

@@ -17,6 +17,7 @@ describe('policies in Git', () => {
     assert.deepEqual(config.policiesGit, {
       location: { url: 'https://git.example.org/a.git', protocol: 'https', ref: 'main', folder: 'policies' },
       intervalMs: 60_000,
+      webhookSecret: null,
       tokenFile: file,
       verifyFile: file,
       sshKeyFile: null,
@@ -52,6 +53,11 @@ describe('policies in Git', () => {
       'TERMINALS_POLICIES_GIT_TOKEN_FILE',
     ],
     ['a token alone', { TERMINALS_POLICIES_GIT_TOKEN_FILE: file }, 'TERMINALS_POLICIES_GIT_TOKEN_FILE'],
+    [
+      'the secret of a webhook alone',
+      { TERMINALS_POLICIES_GIT_WEBHOOK_SECRET: 'a-secret-of-a-webhook' },
+      'TERMINALS_POLICIES_GIT_WEBHOOK_SECRET',
+    ],
     ['signers alone', { TERMINALS_POLICIES_GIT_VERIFY: file }, 'TERMINALS_POLICIES_GIT_VERIFY'],
     [
       'a ConfigMap as well',

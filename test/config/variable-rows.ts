@@ -150,6 +150,7 @@ export const rows: Readonly<Record<VariableName, Row>> = {
     good: [['0', null]],
     bad: ['-1', '1m', '86401'],
   },
+  TERMINALS_POLICIES_GIT_WEBHOOK_SECRET: unset(({ policiesGit }) => policiesGit, null, ['a secret', 'alone']),
   TERMINALS_POLICIES_GIT_VERIFY: unset(({ policiesGit }) => policiesGit, null, ['nowhere', '.']),
   TERMINALS_POLICIES_GIT_SSH_KEY_FILE: unset(({ policiesGit }) => policiesGit, null, ['nowhere']),
   TERMINALS_POLICIES_GIT_TOKEN_FILE: unset(({ policiesGit }) => policiesGit, null, ['nowhere']),

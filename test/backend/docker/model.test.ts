@@ -292,12 +292,19 @@ const steps: readonly fc.Arbitrary<Step>[] = [
   anyUser.map((user) => step(`${user} asks`, (world) => void world.reach(user))),
   anyUser.map((user) => step(`${user} asks and waits`, (world) => world.reach(user))),
   anyUser.map((user) => step(`${user} begins to work`, (world) => world.begins(user))),
+  anyUser.map((user) =>
+    step(`${user} asks and begins to work`, async (world) => {
+      await world.reach(user);
+      await world.begins(user);
+    }),
+  ),
   anyUser.map((user) => step(`${user} ends the work`, (world) => world.end(user))),
-  fc
-    .constantFrom<Model['when']>('idle', 'now')
-    .map((when) =>
-      step(`the other image, ${when}`, (world) => world.edit({ image: 1 - world.model.image, when })),
-    ),
+  fc.tuple(fc.constantFrom<Model['when']>('idle', 'idle', 'now'), fc.constantFrom(0, 300)).map(([when, ms]) =>
+    step(`the other image, ${when}, and ${ms} ms`, async (world) => {
+      world.edit({ image: 1 - world.model.image, when });
+      await sleep(ms);
+    }),
+  ),
   fc.integer({ min: 100, max: 300 }).map((pids) => step(`${pids} pids`, (world) => world.edit({ pids }))),
   byHand('killed', true, (name) => docker.getContainer(name).kill()),
   byHand('removed', true, (name) => docker.getContainer(name).remove({ force: true })),
@@ -330,7 +337,7 @@ const steps: readonly fc.Arbitrary<Step>[] = [
   fc.integer({ min: 50, max: 500 }).map((ms) => step(`${ms} ms`, () => sleep(ms))),
 ];
 
-const sequences = fc.commands(steps as fc.Arbitrary<Step>[], { maxCommands: 12, size: 'max' });
+const sequences = fc.commands(steps as fc.Arbitrary<Step>[], { maxCommands: 24, size: 'max' });
 
 function property(t: TestContext, setting: Setting) {
   return fc.asyncProperty(sequences, async (commands) => {
