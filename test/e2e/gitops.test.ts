@@ -1,10 +1,12 @@
 /**
- * GitOps in earnest: a Git repository with a broken commit, then an image that does not run, then a good one, pulled while
- * users work; in the end everybody is on the good one, and no command of theirs was interrupted.
+ * GitOps in earnest: a Git repository with a broken commit, then an image that does not run, then a good one, pushed while
+ * users work; in the end everybody is on the good one, no command of theirs was interrupted, and `terminals plan` said each
+ * step before it happened.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { createHmac } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,7 +14,7 @@ import { promisify } from 'node:util';
 import { docker, imageWith } from '../backend/docker/engine.ts';
 import { withoutDocker } from '../engines.ts';
 import { policyText } from '../policy/fixtures.ts';
-import { asUser, command, removeFolder, serve, temporaryFolder, waitFor } from './program.ts';
+import { asUser, command, key, removeFolder, serve, temporaryFolder, waitFor } from './program.ts';
 
 const run = promisify(execFile);
 const users = Array.from({ length: 20 }, (_, index) => `user-${index}`);
@@ -20,11 +22,35 @@ const users = Array.from({ length: 20 }, (_, index) => `user-${index}`);
 const pauseMs = 3_000;
 const idleAfterMinutes = 0.02;
 
+const webhookSecret = 'the-secret-of-the-webhook';
+
+/** What `terminals plan` says of one terminal. */
 interface Planned {
+  readonly terminal: string;
   readonly steps: readonly {
     readonly action: string;
-    readonly changes: readonly { readonly field: string }[];
+    readonly when: string;
+    readonly reason: string;
+    readonly change: boolean;
+    readonly changes: readonly { readonly field: string; readonly from: string; readonly to: string }[];
   }[];
+}
+
+/** What was done with a terminal, as the audit log has it. */
+interface Done {
+  readonly event: string;
+  readonly time: string;
+  readonly terminal: string;
+  readonly reason: string;
+}
+
+interface Status {
+  readonly observed_source: string;
+  readonly desired: number;
+  readonly updated: number;
+  readonly available: number;
+  readonly stall: { readonly last_lines: readonly string[] } | null;
+  readonly conditions: readonly { readonly type: string; readonly status: string; readonly reason: string }[];
 }
 
 /** Works as a person does: a command that takes a while, its answer, a pause. */
@@ -58,15 +84,19 @@ test('twenty users work through a broken commit, a bad image and a good one', {
   skip: await withoutDocker(),
 }, async (t) => {
   const folder = await temporaryFolder();
-  const [origin, checkout] = [path.join(folder, 'origin'), path.join(folder, 'policies')];
-  const git = async (where: string, ...args: string[]) =>
-    run('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.org', '-C', where, ...args]);
+  const [origin, audit] = [path.join(folder, 'origin'), path.join(folder, 'audit.log')];
+  const git = async (...args: string[]) => {
+    const identity = ['-c', 'user.name=t', '-c', 'user.email=t@example.org', '-C', origin];
+    return (await run('git', [...identity, ...args])).stdout.trim();
+  };
   await mkdir(origin);
-  await git(origin, 'init', '--quiet', '--initial-branch=main');
-  const push = async (text: string) => {
+  await git('init', '--quiet', '--initial-branch=main');
+  /** Commits, and says which commit it is; nobody hears of it yet. */
+  const commit = async (text: string): Promise<string> => {
     await writeFile(path.join(origin, 'default.yaml'), text);
-    await git(origin, 'add', '--all');
-    await git(origin, 'commit', '--quiet', '--message', 'edit');
+    await git('add', '--all');
+    await git('commit', '--quiet', '--message', 'edit');
+    return git('rev-parse', 'HEAD');
   };
   const policy = (image: string) =>
     policyText(
@@ -76,13 +106,15 @@ test('twenty users work through a broken commit, a bad image and a good one', {
     );
   const [first, next] = [await imageWith(t), await imageWith(t, 'LABEL version=2')];
   const bad = await imageWith(t, 'ENTRYPOINT ["/bin/sh", "-c", "echo no such module; exit 3"]');
-  await push(policy(first));
-  await run('git', ['clone', '--quiet', origin, checkout]);
+  await commit(policy(first));
 
   const variables = {
     TERMINALS_BACKEND: 'docker',
     TERMINALS_DATA_DIR: path.join(folder, 'data'),
-    TERMINALS_POLICIES_DIR: checkout,
+    TERMINALS_POLICIES_GIT: `file://${origin}`,
+    TERMINALS_POLICIES_GIT_INTERVAL: '0',
+    TERMINALS_POLICIES_GIT_WEBHOOK_SECRET: webhookSecret,
+    TERMINALS_AUDIT_LOG: audit,
   };
   const program = await serve(variables);
   const workers = new Map(users.map((user) => [user, new Worker()]));
@@ -93,10 +125,38 @@ test('twenty users work through a broken commit, a bad image and a good one', {
     await removeFolder(folder);
   });
 
-  /** What `terminals plan` says of the next commit, before it is pulled. */
-  const planOfNext = async (): Promise<{ code: number | null; rows: readonly Planned[] }> => {
-    const { code, out } = await command(['plan', '--json'], { ...variables, TERMINALS_POLICIES_DIR: origin });
-    return { code, rows: JSON.parse(out).terminals };
+  /** What `terminals plan` says of the next commit, before Terminals hears of it. */
+  const planOfNext = async (): Promise<{ code: number | null; err: string; rows: readonly Planned[] }> => {
+    const args = ['plan', origin, '--server', program.url, '--json'];
+    const { code, out, err } = await command(args, { TERMINALS_API_KEY: key });
+    return { code, err, rows: JSON.parse(out).terminals };
+  };
+  /** The repository says that something was pushed. */
+  const push = async () => {
+    const body = JSON.stringify({ ref: 'refs/heads/main' });
+    const signature = createHmac('sha256', webhookSecret).update(body).digest('hex');
+    const headers = { 'content-type': 'application/json', 'x-hub-signature-256': `sha256=${signature}` };
+    const answer = await fetch(`${program.url}/api/v1/webhooks/git`, { method: 'POST', headers, body });
+    assert.equal(answer.status, 202);
+  };
+  const statusOf = async (): Promise<Status> => {
+    const headers = { authorization: `Bearer ${key}` };
+    const answer = await fetch(`${program.url}/api/v1/policies/default`, { headers });
+    const { status }: { status: Status } = JSON.parse(await answer.text());
+    return status;
+  };
+  const conditionOf = async (): Promise<string> => {
+    const { conditions } = await statusOf();
+    const holds = conditions.find(({ status }) => status === 'True');
+    return `${holds?.type} ${holds?.reason}`;
+  };
+  /** What was done with terminals since the last time this was asked. */
+  let told = 0;
+  const doneSince = async (): Promise<readonly Done[]> => {
+    const lines = (await readFile(audit, 'utf8')).trim().split('\n');
+    const fresh = lines.slice(told).map((line): Done => JSON.parse(line));
+    told = lines.length;
+    return fresh.filter(({ terminal, event }) => terminal !== undefined && event !== 'admitted');
   };
   const images = async () => {
     const filters = { label: ['managed-by=terminals', 'openwebui.com/policy=default'] };
@@ -118,42 +178,64 @@ test('twenty users work through a broken commit, a bad image and a good one', {
   for (const [user, worker] of workers) worker.begin(asUser(program, user), user);
   await everybodyHasWorked(1);
 
-  await push(
+  await doneSince();
+  const broken = await commit(
     'apiVersion: terminals.openwebui.com/v1alpha1\nkind: Policy\nmetadata: {name: default}\nspec: {imagee: x}\n',
   );
-  assert.equal((await planOfNext()).code, 1, 'plan says that the commit is broken');
-  await git(checkout, 'pull', '--quiet');
-  await waitFor(() => program.log().includes('imagee') || undefined, 10_000);
+  const bringsNothing = await planOfNext();
+  assert.equal(bringsNothing.code, 1, 'plan says that the commit is broken');
+  assert.deepEqual(bringsNothing.rows.filter(replaces), [], 'and that nothing will be done');
+  await push();
+  await waitFor(
+    async () => (await conditionOf()) === 'Stalled PolicyInvalid' || undefined,
+    20_000,
+    program.log,
+  );
+  assert.equal((await statusOf()).observed_source, broken);
   await everybodyHasWorked(1);
   assert.deepEqual(new Set(await images()), new Set([first]));
+  assert.deepEqual(await doneSince(), [], 'nothing was done');
 
-  await push(policy(bad));
-  const replaces = ({ steps }: Planned) =>
-    steps.some(
-      ({ action, changes }) => action === 'replace' && changes.some(({ field }) => field === 'image'),
-    );
+  const badCommit = await commit(policy(bad));
   const bringsBad = await planOfNext();
-  assert.equal(bringsBad.code, 2);
-  assert.ok(bringsBad.rows.length >= users.length);
-  assert.ok(bringsBad.rows.every(replaces), 'plan says that all would be replaced');
-  await git(checkout, 'pull', '--quiet');
+  assert.equal(bringsBad.code, 2, bringsBad.err);
+  assert.equal(bringsBad.rows.filter(replaces).length, users.length, 'plan says that all would be replaced');
+  await push();
   await waitFor(
-    () => program.log().includes('rollout stalled') || undefined,
+    async () => (await conditionOf()) === 'Stalled RolloutFailed' || undefined,
     60_000,
     () => program.log().slice(-3_000),
   );
   await everybodyHasWorked(1);
   assert.ok(!(await images()).includes(bad), 'nobody is on the bad image');
+  const stalled = await statusOf();
+  assert.equal(stalled.observed_source, badCommit);
+  assert.deepEqual(stalled.stall?.last_lines, ['no such module']);
+  const tried = (await doneSince()).filter(({ event }) => event === 'replace');
+  assert.ok(tried.length <= 2, `${tried.length} terminals met the bad image`);
+  assertPlanned(tried, bringsBad.rows);
+  const held = await command(['plan', '--server', program.url, '--json'], { TERMINALS_API_KEY: key });
+  assert.equal(held.code, 0, `while it is stalled nothing is about to be done: ${held.out}`);
 
-  await push(policy(next));
-  assert.ok((await planOfNext()).rows.every(replaces), 'plan says so again');
-  await git(checkout, 'pull', '--quiet');
+  const goodCommit = await commit(policy(next));
+  const bringsGood = await planOfNext();
+  assert.equal(bringsGood.code, 2, bringsGood.err);
+  assert.equal(bringsGood.rows.filter(replaces).length, users.length, 'plan says so again');
+  await push();
   await waitFor(
     async () => (await images()).every((image) => image === next) || undefined,
     120_000,
     () => program.log().slice(-3_000),
   );
   await everybodyHasWorked(1);
+  const { observed_source, desired, updated, available } = await statusOf();
+  assert.deepEqual([observed_source, desired, updated, available], [goodCommit, 20, 20, 20]);
+  assert.equal(await conditionOf(), 'Ready UpToDate');
+  const done = await doneSince();
+  assert.deepEqual(new Set(done.map(({ event }) => event)), new Set(['replace']), 'nothing else was done');
+  assert.equal(new Set(done.map(({ terminal }) => terminal)).size, done.length, 'to each once');
+  assert.equal(done.length, users.length);
+  assertPlanned(done, bringsGood.rows);
   for (const worker of workers.values()) await worker.end();
 
   for (const [user, { done }] of workers) {
@@ -162,3 +244,23 @@ test('twenty users work through a broken commit, a bad image and a good one', {
   }
   assert.equal((await images()).length, users.length);
 });
+
+/** Whether a terminal would be made anew with another image. */
+function replaces({ steps }: Planned): boolean {
+  return steps.some(
+    ({ action, change, changes }) =>
+      action === 'replace' && change && changes.some(({ field }) => field === 'image'),
+  );
+}
+
+/** Every replacement was in the plan, for the reason that it was done for, and no sooner. */
+function assertPlanned(done: readonly Done[], rows: readonly Planned[]): void {
+  for (const { terminal, reason, time } of done) {
+    const step = rows
+      .find((row) => row.terminal === terminal)
+      ?.steps.find(({ action, change }) => action === 'replace' && change);
+    assert.equal(reason, step?.reason, `${terminal} was replaced`);
+    if (step?.when !== 'now')
+      assert.ok(Date.parse(time) >= Date.parse(step?.when ?? ''), `${terminal}: ${time}`);
+  }
+}
