@@ -373,7 +373,7 @@ export class Reconciler {
         this.#queue.add(entry.name, false);
         return;
       }
-      this.#observations.observe(entry, actual);
+      this.#hear(entry, actual);
       this.#look(entry);
       this.#registry.prune(entry);
     },
@@ -389,13 +389,19 @@ export class Reconciler {
       seen.add(actual.name);
       const entry =
         this.#registry.find(actual.key) ?? this.#registry.entry(actual.key, this.#lastActivity(actual));
-      if (!known(entry)) this.#observations.observe(entry, actual);
+      if (!known(entry)) this.#hear(entry, actual);
     }
     for (const entry of this.#registry.all()) {
-      if (!seen.has(entry.name) && !known(entry)) this.#observations.observe(entry, undefined);
+      if (!seen.has(entry.name) && !known(entry)) this.#hear(entry, undefined);
     }
     this.#synced = true;
     void this.#lookAtAll();
+  }
+
+  /** What is heard may be older than what was done since: it says that something is to be done, and not yet what. */
+  #hear(entry: Entry, actual: Actual | undefined): void {
+    this.#observations.observe(entry, actual);
+    entry.observed = false;
   }
 
   #lastActivity(actual: Actual | undefined): number {

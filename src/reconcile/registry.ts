@@ -26,7 +26,7 @@ export class Entry implements Activity {
   readonly key: TerminalKey;
   readonly name: TerminalName;
   actual: Actual | undefined;
-  /** False until the backend was asked once, and again after an event came in the middle of our own work on it. */
+  /** Whether `actual` is what the backend answered to us, or what we did ourselves, rather than what an event said. */
   observed = false;
   /** An event came in the middle of our own work, whose result may be older than it: the next look asks the backend. */
   stale = false;

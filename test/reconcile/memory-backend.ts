@@ -51,6 +51,8 @@ export class MemoryBackend implements Backend {
   up = true;
   /** While true, no event gets through. */
   deaf = false;
+  /** After how many turns each event is told, as often as there are numbers; what is told is how it was half way. */
+  delays: readonly number[] = [1];
   readonly #address: (desired: Desired) => Address;
   readonly #terminals = new Map<TerminalName, Actual>();
   readonly #faults = new Map<Operation, Fault[]>();
@@ -194,8 +196,17 @@ export class MemoryBackend implements Backend {
     const name = terminalName(key);
     if (actual === undefined) this.#terminals.delete(name);
     else this.#terminals.set(name, actual);
-    if (!this.deaf) setImmediate(() => this.#listener?.changed(key, this.#terminals.get(name)));
+    if (!this.deaf) for (const turns of this.delays) void this.#tell(key, turns);
     return actual;
+  }
+
+  /** As by an engine that is asked after the event: its answer may be older than what was done meanwhile. */
+  async #tell(key: TerminalKey, turns: number): Promise<void> {
+    const half = Math.floor(turns / 2);
+    for (let turn = 0; turn < turns - half; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    const seen = this.actual(key);
+    for (let turn = 0; turn < half; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    this.#listener?.changed(key, seen);
   }
 
   #running(desired: Desired): RunningTerminal {
