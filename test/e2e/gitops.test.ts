@@ -102,6 +102,7 @@ test('twenty users work through a broken commit, a bad image and a good one', {
     policyText(
       'default',
       `image: ${image}`,
+      'startTimeoutSeconds: 120', // Twenty start at once, on however small a machine.
       `rollout: {when: idle, idleAfterMinutes: ${idleAfterMinutes}, maxUnavailable: 50%, pauseOnFailures: 2}`,
     );
   const [first, next] = [await imageWith(t), await imageWith(t, 'LABEL version=2')];

@@ -24,7 +24,7 @@ import { docker, imageWith, networkFor, type Place, placeFor, removeContainer } 
 import { EngineProxy, type Fault } from './engine-proxy.ts';
 
 /** Sequences a run; the seed is said, and one that ever failed is kept below. */
-const runs = Number(process.env.TERMINALS_TEST_DOCKER_SEQUENCES ?? 24);
+const runs = Number(process.env.TERMINALS_TEST_DOCKER_SEQUENCES ?? 20);
 const lanes = 4;
 const seed = Number(process.env.TERMINALS_TEST_SEED ?? Date.now() % 2 ** 31);
 const seedsThatFailed: readonly { readonly seed: number; readonly numRuns: number }[] = [];
