@@ -123,11 +123,11 @@ export class Program {
       stateOf: (policy) => reconciler.rollouts.stateOf(policy),
       templates,
       trouble: (workload) => backend.trouble?.(workload) ?? null,
-      changed: (policy, { type, reason, message }) =>
-        log[type === 'Stalled' ? 'warn' : 'info'](
-          { policy, condition: type, reason, message },
-          'policy status',
-        ),
+      changed: (policy, { type, reason, message }) => {
+        const alarming = type === 'Stalled';
+        log[alarming ? 'warn' : 'info']({ policy, condition: type, reason, message }, 'policy status');
+        source.said?.(policy, { alarming, reason, message });
+      },
     });
     policies.onChange((next, previous) => audit.policiesChanged(next, previous));
     const router = new Router({ authenticator, policies, unknownGroups: config.unknownGroups });

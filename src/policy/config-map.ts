@@ -8,7 +8,8 @@ import type { KubeClient } from '../kubernetes/client.ts';
 import { EventRecorder } from '../kubernetes/event-recorder.ts';
 import { Informer } from '../kubernetes/informer.ts';
 import { type ConfigMap, configMaps, type KubeObject, pathOf } from '../kubernetes/objects.ts';
-import type { PolicySet, PolicySource, SourceFile, SourceUnavailable } from './policy.ts';
+import type { PolicyId } from '../terminal/terminal.ts';
+import type { PolicyNews, PolicySet, PolicySource, SourceFile, SourceUnavailable } from './policy.ts';
 import { problemText } from './store.ts';
 
 /** A client, and the namespace that is looked in. */
@@ -48,6 +49,9 @@ export class ConfigMapSource implements PolicySource {
   #watch: Watch | null = null;
   /** Said last of each ConfigMap; its own annotation is known a moment later only. */
   readonly #said = new Map<string, string>();
+  #revision: string | null = null;
+  /** What was made of it last. */
+  #set: PolicySet | null = null;
 
   constructor(options: ConfigMapSourceOptions) {
     const { from } = options;
@@ -62,11 +66,17 @@ export class ConfigMapSource implements PolicySource {
     return from.includes('=') ? `ConfigMaps labelled ${from}` : `ConfigMap ${from}`;
   }
 
+  /** The resourceVersion, of several ConfigMaps each with its name. */
+  get revision(): string | null {
+    return this.#revision;
+  }
+
   async read(): Promise<readonly SourceFile[] | SourceUnavailable> {
     try {
       const maps = this.#watch?.informer.hasSynced ? [...this.#watch.informer.values()] : await this.#list();
       // As with a directory that is not there: nothing may be concluded from that.
       if (maps.length === 0) return { unavailable: `${this.description}: there is none` };
+      this.#revision = revisionOf(maps);
       return maps.flatMap(filesOf).sort((a, b) => (a.path < b.path ? -1 : 1));
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
@@ -82,7 +92,22 @@ export class ConfigMapSource implements PolicySource {
 
   /** An Event where something is wrong, and what became of each ConfigMap in an annotation on it. */
   report(set: PolicySet): void {
+    this.#set = set;
     for (const map of this.#watch?.informer.values() ?? []) void this.#say(map, set);
+  }
+
+  /** An Event on the ConfigMap that declares the policy. */
+  said(policy: PolicyId, { alarming, reason, message }: PolicyNews): void {
+    const file = this.#set?.policies.get(policy)?.declaredAt.file;
+    for (const map of this.#watch?.informer.values() ?? []) {
+      if (file?.startsWith(pathIn(map, '')))
+        this.#watch?.events.record(
+          map,
+          alarming ? 'Warning' : 'Normal',
+          reason,
+          `policy ${policy}: ${message}`,
+        );
+    }
   }
 
   async #list(): Promise<readonly ConfigMap[]> {
@@ -147,6 +172,13 @@ export class ConfigMapSource implements PolicySource {
       this.#options.log.debug({ err: error, configMap: name }, 'its status could not be written');
     }
   }
+}
+
+function revisionOf(maps: readonly ConfigMap[]): string {
+  const [first, ...others] = maps;
+  if (first !== undefined && others.length === 0) return first.metadata.resourceVersion ?? '';
+  const versions = maps.map(({ metadata: { name, resourceVersion } }) => `${name}:${resourceVersion}`);
+  return versions.sort().join(',');
 }
 
 /** `configmap/NAME/KEY` is the path of a file. */

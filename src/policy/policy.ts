@@ -72,6 +72,17 @@ export interface PolicySource {
   watch(changed: () => void, signal: AbortSignal): void;
   /** Told what became of what was read, so that the source can show it where it comes from. */
   report?(set: PolicySet): void;
+  /** Told whenever something else holds of a policy in force, likewise. */
+  said?(policy: PolicyId, news: PolicyNews): void;
+}
+
+/** What holds of a policy now, such as that its rollout is stalled, and why. */
+export interface PolicyNews {
+  /** It needs somebody. */
+  readonly alarming: boolean;
+  /** One word in CamelCase. */
+  readonly reason: string;
+  readonly message: string;
 }
 
 /** One file of a source: its text, or why it could not be read. */

@@ -23,8 +23,9 @@ function connectTo({ namespace }: Cluster, config = kubeConfig()) {
 }
 
 async function storeOn(cluster: Cluster, from: string, config = kubeConfig()) {
+  const source = new ConfigMapSource({ from, connect: connectTo(cluster, config), log: quiet });
   const store = new PolicyStore({
-    source: new ConfigMapSource({ from, connect: connectTo(cluster, config), log: quiet }),
+    source,
     rules: {
       defaults: {},
       builtin: builtinPolicy({ image: 'builtin:1' }),
@@ -41,7 +42,7 @@ async function storeOn(cluster: Cluster, from: string, config = kubeConfig()) {
   const names = () => [...store.current.policies.keys()];
   const image = (name: string) =>
     [...store.current.policies.values()].find(({ id }) => id === name)?.spec.image;
-  return { store, changes, names, image };
+  return { store, source, changes, names, image };
 }
 
 /** As somebody who applies it; labels and annotations beside the data. */
@@ -77,6 +78,43 @@ test('an edit is in force at once; a pruned key is a removed policy', { skip }, 
   await until(() => image('a') === 'a:2');
   assert.deepEqual(names(), ['a', 'default']);
   assert.equal(changes.length, 1);
+});
+
+test('the observed revision is the resourceVersion, of several ConfigMaps each with its name', {
+  skip,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  await put(cluster, 'one', { 'a.yaml': policy('a', '{}') }, { labels: { team: 'x' } });
+  const version = async (name: string) => (await cluster.get(configMaps, name))?.metadata.resourceVersion;
+  const first = await version('one');
+  const { store, image } = await storeOn(cluster, 'one');
+  assert.equal(store.current.source, first);
+  await put(cluster, 'one', { 'a.yaml': policy('a', '{image: "a:2"}') }, { labels: { team: 'x' } });
+  await until(() => image('a') === 'a:2');
+  assert.notEqual(store.current.source, first);
+  assert.match(store.current.source ?? '', /^\d+$/);
+
+  await put(cluster, 'two', { 'b.yaml': policy('b', '{}') }, { labels: { team: 'x' } });
+  const both = await storeOn(cluster, 'team=x');
+  assert.match(both.store.current.source ?? '', /^one:\d+,two:\d+$/);
+});
+
+test('what holds of a policy is an Event on the ConfigMap that declares it', { skip }, async (t) => {
+  const cluster = await openCluster(t);
+  await put(cluster, 'one', { 'a.yaml': policy('a', '{}') }, { labels: { team: 'y' } });
+  await put(cluster, 'two', { 'b.yaml': policy('b', '{}') }, { labels: { team: 'y' } });
+  const { store, source } = await storeOn(cluster, 'team=y');
+  const ids = [...store.current.policies.keys()];
+  const b = ids.find((id) => id === 'b') ?? assert.fail();
+  const news = { alarming: true, reason: 'RolloutFailed', message: 'terminals-b-alice: no such module' };
+  await until(async () => {
+    source.said(b, news);
+    return (await eventsOf(t, cluster, 'two')).length > 0;
+  });
+  assert.deepEqual(await eventsOf(t, cluster, 'two'), [
+    'RolloutFailed: policy b: terminals-b-alice: no such module',
+  ]);
+  assert.deepEqual(await eventsOf(t, cluster, 'one'), []);
 });
 
 test('labels and annotations, as Argo CD and Flux write them, are no change', { skip }, async (t) => {
