@@ -40,7 +40,8 @@ describe('an edited policy', { skip: await withoutDocker() }, () => {
     folder = await temporaryFolder();
     policies = path.join(folder, 'policies');
     await mkdir(policies);
-    for (const name of ['limits', 'now', 'idle', 'next-start', 'missing-image']) await declare(name, '{}');
+    for (const name of ['limits', 'now', 'idle', 'next-start', 'window', 'missing-image'])
+      await declare(name, '{}');
     variables = {
       TERMINALS_BACKEND: 'docker',
       TERMINALS_DATA_DIR: path.join(folder, 'data'),
@@ -188,6 +189,35 @@ describe('an edited policy', { skip: await withoutDocker() }, () => {
     await waitFor(async () => (await inspect())?.State.Running === false, 10_000);
     assert.equal(await alice.execute('echo $GREETING; cat ~/note'), 'hello\nkept');
     assert.notEqual((await inspect())?.Id, first.Id);
+  });
+
+  test('with a window waits until that opens, and no longer', async () => {
+    const { user, alice, inspect, first } = await terminalOf('window');
+    // The next full minute that leaves time for what comes before it.
+    const opens = new Date(Math.ceil((Date.now() + 10_000) / 60_000) * 60_000);
+    const schedule = `${opens.getUTCMinutes()} ${opens.getUTCHours()} * * *`;
+    const window = `{schedule: "${schedule}", durationMinutes: 5, timezone: UTC}`;
+    const spec = `{rollout: {when: now, window: ${window}}, env: {GREETING: hello}}`;
+    const step = (await planned('window', spec, user)).find(({ action }) => action === 'replace');
+    assert.equal(step?.when, opens.toISOString());
+
+    await declare('window', spec);
+    // A new terminal is no replacement: with it, this revision has run.
+    await waitFor(
+      async () => (await asUser(program, randomUUID(), 'window').execute('echo $GREETING')) === 'hello',
+      15_000,
+    );
+    assert.equal((await inspect())?.Id, first.Id);
+    const found = await waitFor(
+      async () => {
+        const info = await inspect();
+        return info !== null && info.Id !== first.Id && info.State.Running ? info : undefined;
+      },
+      opens.getTime() - Date.now() + 15_000,
+    );
+    const made = Date.parse(found.Created);
+    assert.ok(made >= opens.getTime() && made < opens.getTime() + 10_000, found.Created);
+    assert.equal(await alice.execute('echo $GREETING; cat ~/note'), 'hello\nkept');
   });
 
   test('to an image that is not there leaves the running container, and its user at work', async () => {

@@ -21,6 +21,8 @@ const users = Array.from({ length: 20 }, (_, index) => `user-${index}`);
 /** Users pause longer than a terminal has to be unused to be replaced, and work in between. */
 const pauseMs = 3_000;
 const idleAfterMinutes = 0.02;
+/** Twenty terminals start at once, on however small a machine. */
+const patienceMs = 240_000;
 
 const webhookSecret = 'the-secret-of-the-webhook';
 
@@ -102,7 +104,7 @@ test('twenty users work through a broken commit, a bad image and a good one', {
     policyText(
       'default',
       `image: ${image}`,
-      'startTimeoutSeconds: 120', // Twenty start at once, on however small a machine.
+      `startTimeoutSeconds: ${patienceMs / 1_000}`,
       `rollout: {when: idle, idleAfterMinutes: ${idleAfterMinutes}, maxUnavailable: 50%, pauseOnFailures: 2}`,
     );
   const [first, next] = [await imageWith(t), await imageWith(t, 'LABEL version=2')];
@@ -171,7 +173,7 @@ test('twenty users work through a broken commit, a bad image and a good one', {
     await waitFor(
       () =>
         [...workers].every(([user, { done }]) => done.length >= (before.get(user) ?? 0) + more) || undefined,
-      90_000,
+      patienceMs,
       () => program.log().slice(-3_000),
     );
   };
@@ -189,7 +191,7 @@ test('twenty users work through a broken commit, a bad image and a good one', {
   await push();
   await waitFor(
     async () => (await conditionOf()) === 'Stalled PolicyInvalid' || undefined,
-    20_000,
+    patienceMs,
     program.log,
   );
   assert.equal((await statusOf()).observed_source, broken);
@@ -204,7 +206,7 @@ test('twenty users work through a broken commit, a bad image and a good one', {
   await push();
   await waitFor(
     async () => (await conditionOf()) === 'Stalled RolloutFailed' || undefined,
-    60_000,
+    patienceMs,
     () => program.log().slice(-3_000),
   );
   await everybodyHasWorked(1);
@@ -225,7 +227,7 @@ test('twenty users work through a broken commit, a bad image and a good one', {
   await push();
   await waitFor(
     async () => (await images()).every((image) => image === next) || undefined,
-    120_000,
+    patienceMs,
     () => program.log().slice(-3_000),
   );
   await everybodyHasWorked(1);
