@@ -95,6 +95,9 @@ async function runCommand(command: Command, args: readonly string[], io: Io): Pr
     io.out(command.help);
     return 0;
   }
+  const [word] = positionals;
+  if (word !== undefined && command.words !== true)
+    throw new UsageError(`${command.name} takes only options, and "${word}" is none`);
   return command.run(values, positionals, io);
 }
 
@@ -108,9 +111,16 @@ function parse(command: Command, args: readonly string[]) {
     });
   } catch (error) {
     // node:util says in the first sentence what is wrong, and then how to escape it.
-    const sentence = error instanceof Error ? error.message.split('. ')[0] : String(error);
-    throw new UsageError(sentence);
+    const [sentence = ''] = error instanceof Error ? error.message.split('. ') : [String(error)];
+    throw new UsageError(`${sentence}${nearOption(sentence, [...Object.keys(command.options), 'help'])}`);
   }
+}
+
+/** "; did you mean …?" where an option is not known and one of another name is near. */
+function nearOption(sentence: string, known: readonly string[]): string {
+  const wrong = /^Unknown option '--([^'=]+)/.exec(sentence)?.[1];
+  const near = wrong === undefined ? null : closest(wrong, known);
+  return near === null ? '' : `; did you mean "--${near}"?`;
 }
 
 function report(error: unknown, name: string, io: Io, usageExitCode = 2): number {

@@ -16,6 +16,7 @@ function greet(calls: Call[], run: (io: Io) => Promise<number> = async () => 0):
     name: 'greet',
     summary: 'say hello',
     help: 'Usage: terminals greet [NAME…] [--loud]\n',
+    words: true,
     options: { loud: { type: 'boolean' }, name: { type: 'string', short: 'n', multiple: true } },
     run: async (values, positionals, io) => {
       calls.push({ values: { ...values }, positionals });
@@ -170,4 +171,11 @@ test('a command that can not be loaded is a failure, and only its own', async ()
   const { code, err } = await call(['part']);
   assert.deepEqual([code, err], [1, 'terminals: this one is broken\n']);
   assert.equal((await call(['greet'])).code, 0);
+});
+
+test('a mistyped option is guessed at', async () => {
+  const { code, err, calls } = await call(['greet', '--lod']);
+  assert.deepEqual([code, calls], [2, []]);
+  assert.match(err, /^terminals: Unknown option '--lod'; did you mean "--loud"\?\n/);
+  assert.match((await call(['greet', '--xyzzy=1'])).err, /^terminals: Unknown option '--xyzzy'\n/);
 });

@@ -29,6 +29,8 @@ export interface Command {
   /** The whole help text: usage, options, exit codes. */
   readonly help: string;
   readonly options: ParseArgsOptionsConfig;
+  /** It takes words beside its options; absent: a word is one too many. */
+  readonly words?: true;
   /** Where the call's words are off; absent: 2. */
   readonly usageExitCode?: number;
   /** @returns the exit code: 0 done, 1 it failed, 2 the call's words are off (thrown as UsageError). */

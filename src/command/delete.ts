@@ -16,6 +16,7 @@ Options:
 ${selectionHelp}${stateHelp}
 Exit codes: 0 done, 1 the backend does not answer, 2 the call's words are off (or --yes is missing).
 `,
+  words: true,
   options: {
     yes: { type: 'boolean' },
     'keep-files': { type: 'boolean' },

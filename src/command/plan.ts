@@ -1,4 +1,6 @@
 /** `terminals plan`: what the policies would change, before they do. @module */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import type { Logger } from 'pino';
 import type { Backend } from '../backend/backend.ts';
 import type { Config } from '../config.ts';
@@ -40,6 +42,7 @@ ${serverHelp}  --format FORMAT   text (default), json, or markdown (for a pull r
 ${stateHelp}
 Exit codes: 0 nothing changes, 1 it failed, a policy has errors, or the call's words are off, 2 there are changes.
 `,
+  words: true,
   options: {
     format: { type: 'string' },
     json: { type: 'boolean' },
@@ -89,6 +92,9 @@ function planHere([directory, ...more]: readonly string[], given: OptionValues, 
   if (more.length > 0) throw new UsageError('without --server, plan takes one directory');
   if (directory !== undefined && given.policies !== undefined) {
     throw new UsageError('name the directory once: as DIR, or by --policies');
+  }
+  if (directory !== undefined && !existsSync(path.resolve(io.cwd, directory))) {
+    throw new UsageError(`there is no directory ${directory}`);
   }
   const values = directory === undefined ? given : { ...given, policies: directory };
   return withBackend(values, io, async (backend, config) => {

@@ -27,6 +27,7 @@ ${serverHelp}  -w, --watch       with --server: goes on until it is ended, on a 
 ${stateHelp}
 Exit codes: 0 done, 1 it failed or a policy has errors, 2 the call's words are off.
 `,
+  words: true,
   options: {
     json: { type: 'boolean' },
     effective: { type: 'boolean' },

@@ -16,6 +16,7 @@ ${serverHelp}  -h, --help        this text
 
 Exit codes: 0 done, 1 it failed or there is no such policy, 2 the call's words are off.
 `,
+  words: true,
   options: serverOptions,
   async run(values, positionals, io) {
     const [policy, ...more] = positionals;

@@ -14,6 +14,7 @@ Options:
 ${selectionHelp}${stateHelp}
 Exit codes: 0 done, 1 the backend does not answer, 2 the call's words are off.
 `,
+  words: true,
   options: { ...selectionOptions, ...stateOptions },
   run: (values, positionals, io) =>
     withBackend(values, io, async (backend) => {

@@ -28,6 +28,7 @@ Options:
 
 Exit codes: 0 no errors (there may be warnings), 1 errors, 2 the call's words are off.
 `,
+  words: true,
   options: { format: { type: 'string' } },
   async run(values, positionals, io) {
     const format = parseFormat(values.format);

@@ -83,6 +83,7 @@ test('words of the call that are off are exit code 1 as well, since 2 says that 
     [['--format', 'yaml'], /--format takes text, json, markdown, not "yaml"/],
     [['--fromat', 'json'], /--fromat/],
     [['a', 'b'], /plan takes one directory/],
+    [['polcies'], /there is no directory polcies/],
     [['a', '--policies', 'b'], /name the directory once/],
     [['--server', 'nowhere'], /--server takes a URL/],
     [['--server', 'http://127.0.0.1:1', '--backend', 'docker'], /--backend means nothing to a server/],
