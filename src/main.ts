@@ -70,6 +70,9 @@ export function version(): string {
 /** @returns the exit code: 0 done, 1 it failed, 2 the call's words are off. */
 export async function main(argv: readonly string[], io: Io, registry: Commands = commands): Promise<number> {
   const [name, ...rest] = argv;
+  const [about] = rest;
+  if (name === 'help' && about !== undefined && about !== 'help')
+    return main([about, '--help'], io, registry);
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     (name === undefined ? io.err : io.out)(overview(registry));
     return name === undefined ? 2 : 0;

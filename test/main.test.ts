@@ -179,3 +179,9 @@ test('a mistyped option is guessed at', async () => {
   assert.match(err, /^terminals: Unknown option '--lod'; did you mean "--loud"\?\n/);
   assert.match((await call(['greet', '--xyzzy=1'])).err, /^terminals: Unknown option '--xyzzy'\n/);
 });
+
+test('help of a command is its help', async () => {
+  assert.deepEqual(await call(['help', 'greet']), await call(['greet', '--help']));
+  assert.match((await call(['help', 'gret'])).err, /did you mean "greet"/);
+  assert.match((await call(['help', 'help'])).out, /^Usage: terminals COMMAND/);
+});

@@ -64,9 +64,12 @@ export function checkStructure(
     if (isMap(copy.spec)) fillIn(copy.spec, { ...spec });
   }
   if (compiled(copy)) return { ok: true, document: copy };
-  // A bad name of a variable is said once, by `propertyNames`, not again by the pattern that it broke.
+  // A bad name of a variable is said once, by `propertyNames`, not again by the pattern that it broke; so is an empty text.
   const errors = (compiled.errors ?? []).filter(
-    ({ propertyName, keyword }) => propertyName === undefined && keyword !== 'if',
+    ({ propertyName, keyword, data, parentSchema }) =>
+      propertyName === undefined &&
+      keyword !== 'if' &&
+      !(keyword === 'pattern' && data === '' && parentSchema?.minLength === 1),
   );
   return { ok: false, errors: errors.map(explain) };
 }
@@ -121,6 +124,9 @@ function explain(error: ErrorObject): StructureError {
       return at('this has no meaning in a document of this kind', 'leave it out');
     case 'pattern':
       return at(`${show(error.data)} is not of the right form`, patternHint(error));
+    case 'minLength':
+    case 'minItems':
+      return at('it is empty', writeInstead(error));
     default:
       return at(`it ${error.message ?? 'is not valid'}`, writeInstead(error));
   }

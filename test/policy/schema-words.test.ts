@@ -54,6 +54,12 @@ describe('an unknown field', () => {
 
 describe('the words of a problem', () => {
   for (const [spec, words] of [
+    [{ groups: [''] }, 'spec.groups.0: it is empty ()'],
+    [{ groups: [] }, 'spec.groups: it is empty (write for example ["data","ml-*"])'],
+    [
+      { reset: { schedule: '@daily', keep: [''] } },
+      'spec.reset.keep.0: it is empty (write for example ".config/git")',
+    ],
     [
       { env: { DEBUG: true } },
       'spec.env.DEBUG: this is the boolean true, not a text (put it in quotes: "true")',
