@@ -80,6 +80,27 @@ test('after the first, no more are missing at a time than maxUnavailable says', 
   assert.ok(most <= 1, `${most} were missing at once`);
 });
 
+test('a share of maxUnavailable is one of those that run: 10% of twenty are two', async (t) => {
+  const backend = new MemoryBackend();
+  const { policies, reconciler } = await harness(t, {
+    backend,
+    policies: new MemoryPolicies(now('open-terminal:1')),
+  });
+  const twenty = Array.from({ length: 20 }, (_, index) => keyOf(`user-${index}`));
+  for (const key of twenty) await reconciler.reach(key, patient);
+  let most = 0;
+  backend.inject('create', { before: () => turns(5) }, 20);
+  backend.called = () => {
+    most = Math.max(most, twenty.filter((key) => backend.actual(key) === undefined).length);
+  };
+  policies.edit(now('open-terminal:2'));
+  await until(
+    () => twenty.every((key) => backend.actual(key)?.fingerprint?.image === 'open-terminal:2'),
+    'all are on it',
+  );
+  assert.equal(most, 2);
+});
+
 test('a bad revision stalls, and everybody is on the last good one again', async (t) => {
   const { policies, reconciler, images, lines } = await fourRunning(t);
   const broken = now(bad);
