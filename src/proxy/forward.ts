@@ -19,9 +19,14 @@ export class CallerGoneError extends Error {
 
 const responseCutHint = 'The request may have had effects; look before you send it again.';
 
+/** Whatever has to see an answer's body as it goes by. */
+export interface Onlooker {
+  add(chunk: Buffer): void;
+}
+
 /**
  * Sends the request on and streams the answer back; resolves when the answer is through.
- * @param seen told of every chunk of the answer's body as it goes by
+ * @param body as `bodyOf` gives it; the same one where the request is tried again
  * @throws NotSentError, CallerGoneError, TerminalUnreachableError, UpstreamTimeoutError
  */
 export function forward(
@@ -30,24 +35,26 @@ export function forward(
   response: ServerResponse,
   path: string,
   apiKey: string,
-  seen?: (chunk: Buffer) => void,
+  body: Buffer | IncomingMessage | null,
+  onlooker: Onlooker | null,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const exchange = new Exchange(request, response, resolve, reject, seen);
+    const exchange = new Exchange(request, response, resolve, reject, onlooker);
     try {
-      pool.dispatch(
-        {
-          path,
-          method: (request.method ?? 'GET') as Dispatcher.HttpMethod,
-          headers: requestHeaders(request, apiKey),
-          body: hasBody(request) ? request : null,
-        },
-        exchange,
-      );
+      const method = (request.method ?? 'GET') as Dispatcher.HttpMethod;
+      pool.dispatch({ path, method, headers: requestHeaders(request, apiKey), body }, exchange);
     } catch (error) {
       exchange.failed(error);
     }
   });
+}
+
+/** The body of a request: in one piece where all of it is here already, which a stream would make twice as dear. */
+export function bodyOf(request: IncomingMessage): Buffer | IncomingMessage | null {
+  if (!hasBody(request)) return null;
+  const whole = request.complete && request.readableLength === Number(request.headers['content-length']);
+  const body: unknown = whole ? request.read() : null;
+  return Buffer.isBuffer(body) ? body : request;
 }
 
 /** RFC 9112 6.3: a request has a body exactly when one of these headers says so. */
@@ -62,61 +69,74 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #response: ServerResponse;
   readonly #resolve: () => void;
   readonly #reject: (error: Error) => void;
-  readonly #seen: ((chunk: Buffer) => void) | undefined;
+  readonly #onlooker: Onlooker | null;
   #controller: Dispatcher.DispatchController | undefined;
   #settled = false;
   #bodyBegan = false;
+  /** Bytes of the body that are still to come; NaN where the terminal did not say. */
+  #left = Number.NaN;
 
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
     resolve: () => void,
     reject: (error: Error) => void,
-    seen?: (chunk: Buffer) => void,
+    onlooker: Onlooker | null,
   ) {
     this.#request = request;
     this.#response = response;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#seen = seen;
-    response.on('close', this.#onClose);
-    response.on('drain', this.#onDrain);
+    this.#onlooker = onlooker;
+    response.on('close', () => this.#closed());
   }
 
-  readonly #onClose = (): void => {
-    if (this.#response.writableFinished) return;
+  #closed(): void {
+    if (this.#settled || this.#response.writableFinished) return;
     this.#settle(new CallerGoneError('the caller closed the connection'));
     this.#controller?.abort(new CallerGoneError('the caller closed the connection'));
-  };
-
-  readonly #onDrain = (): void => this.#controller?.resume();
+  }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     if (this.#settled) controller.abort(new CallerGoneError('the caller closed the connection'));
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    parsed: Record<string, string | string[] | undefined>,
+  ): void {
+    if (status < 200) return;
     const raw = controller.rawHeaders;
     const headers = Array.isArray(raw) ? responseHeaders(raw) : [];
     // The rest of an upload that was answered early can't be told from a next request.
     if (!this.#request.complete) headers.push('connection', 'close');
-    if (status < 200) return;
+    this.#left = Number(parsed['content-length']);
     this.#response.writeHead(status, headers);
-    // Node keeps headers back for the body to go along; where none comes at once, e.g. of an event stream, they go alone.
-    setImmediate(() => {
-      if (!this.#bodyBegan && !this.#settled) this.#response.flushHeaders();
-    });
+    // What has come together is told of in this turn, so that a small answer goes out in one piece.
+    process.nextTick(flushHead, this);
+  }
+
+  /** Node keeps headers back for the body to go along; where none comes at once, e.g. of an event stream, they go alone. */
+  flushHead(): void {
+    if (!this.#bodyBegan && !this.#settled) this.#response.flushHeaders();
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bodyBegan = true;
-    this.#seen?.(chunk);
-    if (this.#response.write(chunk) === false) controller.pause();
+    this.#onlooker?.add(chunk);
+    this.#left -= chunk.length;
+    // The last piece and the end of the answer in one write.
+    if (this.#left === 0) this.#response.end(chunk);
+    else if (!this.#response.write(chunk)) {
+      controller.pause();
+      this.#response.once('drain', () => controller.resume());
+    }
   }
 
   onResponseEnd(): void {
-    this.#response.end();
+    if (this.#left !== 0) this.#response.end();
     this.#settle(null);
   }
 
@@ -154,11 +174,13 @@ class Exchange implements Dispatcher.DispatchHandler {
   #settle(error: Error | null): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#response.off('close', this.#onClose);
-    this.#response.off('drain', this.#onDrain);
     if (error === null) this.#resolve();
     else this.#reject(error);
   }
+}
+
+function flushHead(exchange: Exchange): void {
+  exchange.flushHead();
 }
 
 function code(error: unknown): unknown {

@@ -8,9 +8,10 @@ import type { Audit } from '../audit.ts';
 import { TerminalsError, TerminalUnreachableError } from '../errors.ts';
 import type { Reached, Reconciler } from '../reconcile/reconciler.ts';
 import { credentialsOf, header } from './credentials.ts';
-import { CallerGoneError, forward, NotSentError } from './forward.ts';
+import { bodyOf, CallerGoneError, forward, NotSentError } from './forward.ts';
 import { problemOf, sendProblem } from './problem.ts';
 import type { Route, Router } from './route.ts';
+import { RouteLoggers } from './route-loggers.ts';
 import { SessionAnswer, type Sessions } from './sessions.ts';
 import { parseTarget, pathOnly, type Target } from './target.ts';
 import type { Upstreams } from './upstreams.ts';
@@ -29,15 +30,17 @@ export interface GatewayOptions {
 /** What a request's log line says; filled in as it is found out. */
 interface Trace {
   route: Route | null;
-  terminal: string | null;
+  reached: Reached | null;
   error: unknown;
 }
 
 export class Gateway {
   readonly #options: GatewayOptions;
+  readonly #loggers: RouteLoggers;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
+    this.#loggers = new RouteLoggers(options.log);
   }
 
   /** Answers the request; never rejects. */
@@ -48,7 +51,7 @@ export class Gateway {
     requestId: string,
   ): Promise<void> {
     const began = performance.now();
-    const trace: Trace = { route: null, terminal: null, error: null };
+    const trace: Trace = { route: null, reached: null, error: null };
     try {
       await this.#serve(request, response, url, requestId, trace);
     } catch (error) {
@@ -90,18 +93,25 @@ export class Gateway {
     trace: Trace,
     session: SessionAnswer | null,
   ): Promise<void> {
-    const { reconciler } = this.#options;
+    const { reconciler, upstreams } = this.#options;
+    let body: ReturnType<typeof bodyOf> | undefined;
     for (let attempt = 1; ; attempt += 1) {
       const reached = reconciler.running(route.key) ?? (await this.#reach(route, response));
-      trace.terminal = reached.terminal.name;
+      const { terminal, use } = reached;
+      trace.reached = reached;
+      body ??= bodyOf(request);
+      use.begin();
       try {
-        return await this.#exchange(reached, path, request, response, session);
+        const pool = upstreams.pool(terminal.address);
+        return await forward(pool, request, response, path, terminal.apiKey, body, session);
       } catch (error) {
         if (error instanceof CallerGoneError) throw error;
         reconciler.throwIfPaused(route.key);
-        reconciler.suspect(route.key, reached.terminal);
+        reconciler.suspect(route.key, terminal);
         if (!(error instanceof NotSentError)) throw error;
         if (attempt > 1) throw unreachable(reached, error);
+      } finally {
+        use.end();
       }
     }
   }
@@ -116,50 +126,30 @@ export class Gateway {
     }
   }
 
-  async #exchange(
-    { terminal, use }: Reached,
-    path: string,
-    request: IncomingMessage,
-    response: ServerResponse,
-    session: SessionAnswer | null,
-  ): Promise<void> {
-    use.begin();
-    try {
-      const pool = this.#options.upstreams.pool(terminal.address);
-      const seen = session === null ? undefined : (chunk: Buffer) => session.add(chunk);
-      await forward(pool, request, response, path, terminal.apiKey, seen);
-    } finally {
-      use.end();
-    }
-  }
-
   #line(
     request: IncomingMessage,
     response: ServerResponse,
     url: string,
     requestId: string,
-    { route, terminal, error }: Trace,
+    { route, reached, error }: Trace,
     ms: number,
   ): void {
     const { log, answered } = this.#options;
     const status = error instanceof CallerGoneError ? 499 : response.statusCode;
     answered?.(status, ms);
-    const fields = {
+    const fields: Record<string, unknown> = {
       requestId,
       method: request.method,
       // The query may hold what a user typed.
       path: pathOnly(url),
       status,
       ms: Math.round(ms * 10) / 10,
-      user: route?.identity.user,
-      policy: route?.key.policy,
-      context: route?.key.context ?? undefined,
-      terminal: terminal ?? undefined,
-      admittedBy: route?.identity.admittedBy,
     };
-    if (error === null || error instanceof CallerGoneError) log.info(fields, 'request');
-    else if (error instanceof TerminalsError) log.warn({ ...fields, err: error }, 'request failed');
-    else log.error({ ...fields, err: error }, 'request failed');
+    if (error !== null && !(error instanceof CallerGoneError)) fields.err = error;
+    const line = route === null ? log : this.#loggers.of(route, reached);
+    if (fields.err === undefined) line.info(fields, 'request');
+    else if (error instanceof TerminalsError) line.warn(fields, 'request failed');
+    else line.error(fields, 'request failed');
   }
 }
 

@@ -3,9 +3,9 @@
  * @module
  */
 import { randomUUID } from 'node:crypto';
-import { type IncomingMessage, METHODS } from 'node:http';
+import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, { type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { NotFoundError } from '../errors.ts';
 import type { Authenticator } from '../identity/identity.ts';
@@ -27,8 +27,8 @@ export interface ServerOptions {
   readonly ownRoutes: (app: FastifyInstance) => void;
 }
 
-/** Where requests end up inside Fastify; a path from outside never gets there unrewritten. */
-const internal = { terminal: '/-/terminal', discovery: '/-/discovery' } as const;
+/** Where discovery ends up inside Fastify; a path from outside never gets there unrewritten. */
+const internalDiscovery = '/-/discovery';
 /** Answered by Terminals itself, unless a user is named: a terminal has some of these paths, too. */
 const ownPaths = new Set(['/health', '/ready', '/info', '/metrics']);
 /** Open WebUI asks for a policy's system prompt in the name of this user, which is no person. */
@@ -37,27 +37,26 @@ const requestIdForm = /^[\w.:-]{1,128}$/;
 
 /** A server that is ready to listen. Closing it drains requests under way. */
 export function createServer(options: ServerOptions): FastifyInstance {
+  let closing = false;
   const app = Fastify({
     // One line a request is written by the gateway, with what only it knows.
     logger: false,
     genReqId: requestId,
-    rewriteUrl: (request) => destination(request as IncomingMessage),
+    serverFactory: (handler) => httpServer(options.gateway, handler, () => closing),
+    rewriteUrl: (request) =>
+      destination(request as IncomingMessage) === 'discovery' ? internalDiscovery : (request.url ?? ''),
     forceCloseConnections: 'idle',
     // What came on an open connection is still served; the connection ends with it.
     return503OnClosing: false,
-    requestTimeout: 0,
-    keepAliveTimeout: 75_000,
     clientErrorHandler: refuseMalformed,
     frameworkErrors: (error, request, reply) => {
       reply.hijack();
       sendProblem(reply.raw, problemOf(error, request.id));
     },
   });
-  // Fastify knows the usual methods only; a terminal may serve any, e.g. WebDAV's.
-  for (const method of METHODS) {
-    if (method !== 'CONNECT' && !app.supportedMethods.includes(method))
-      app.addHttpMethod(method, { hasBody: true });
-  }
+  app.addHook('preClose', async () => {
+    closing = true;
+  });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     'application/json',
@@ -65,7 +64,6 @@ export function createServer(options: ServerOptions): FastifyInstance {
     app.getDefaultJsonParser('error', 'error'),
   );
   options.ownRoutes(app);
-  terminalRoute(app, options.gateway);
   discoveryRoute(app, options);
   app.setNotFoundHandler((request) => {
     throw new NotFoundError(
@@ -87,6 +85,22 @@ export function createServer(options: ServerOptions): FastifyInstance {
     sendProblem(reply.raw, problem);
   });
   return app;
+}
+
+/**
+ * Requests for terminals pass Fastify by: it would look up a route, which there is one of, and wrap what is not read here.
+ * @param own where all others go
+ */
+function httpServer(gateway: Gateway, own: http.RequestListener, closing: () => boolean): Server {
+  const options = { requestTimeout: 0, keepAliveTimeout: 75_000, optimizeEmptyRequests: true };
+  return http.createServer(options, (request: IncomingMessage, response: ServerResponse) => {
+    if (destination(request) !== 'terminal') {
+      own(request, response);
+      return;
+    }
+    if (closing()) response.setHeader('connection', 'close');
+    void gateway.handle(request, response, request.url ?? '', requestId(request));
+  });
 }
 
 /** What the HTTP parser does not take has no request to answer to, only a connection. */
@@ -115,16 +129,15 @@ function requestId(request: { headers: IncomingMessage['headers'] }): string {
   return typeof sent === 'string' && requestIdForm.test(sent) ? sent : randomUUID();
 }
 
-function destination(request: IncomingMessage): string {
+function destination(request: IncomingMessage): 'own' | 'discovery' | 'terminal' {
   const url = request.url ?? '';
   const path = pathOnly(url);
-  if (path === '/api/v1' || path.startsWith('/api/v1/')) return url;
+  if (path === '/api/v1' || path.startsWith('/api/v1/')) return 'own';
   const user = header(request, 'x-user-id') ?? '';
-  if (user === '' && ownPaths.has(path)) return url;
-  if ((user === '' || user === systemUser) && isRead(request) && discoveryPath(url) !== null) {
-    return internal.discovery;
-  }
-  return internal.terminal;
+  if (user === '' && ownPaths.has(path)) return 'own';
+  if ((user === '' || user === systemUser) && isRead(request) && discoveryPath(url) !== null)
+    return 'discovery';
+  return 'terminal';
 }
 
 function isRead({ method }: IncomingMessage): boolean {
@@ -142,23 +155,12 @@ function discoveryPath(url: string): DiscoveryPath | null {
   }
 }
 
-/** The body is never parsed: the request is taken over before Fastify would read it. */
-function terminalRoute(app: FastifyInstance, gateway: Gateway): void {
-  app.all(internal.terminal, {
-    onRequest: (request: FastifyRequest, reply: FastifyReply) => {
-      reply.hijack();
-      void gateway.handle(request.raw, reply.raw, request.originalUrl, request.id);
-    },
-    handler: () => undefined,
-  });
-}
-
 /** `/api/config` comes without a key from Open WebUI; it tells no more than which features there are. */
 function discoveryRoute(
   app: FastifyInstance,
   { discovery, authenticator, policies, log }: ServerOptions,
 ): void {
-  app.get(internal.discovery, async (request, reply) => {
+  app.get(internalDiscovery, async (request, reply) => {
     const { policy: named, path } = parseTarget(request.originalUrl);
     const wanted = discoveryPath(path) ?? '/openapi.json';
     if (wanted !== '/api/config') await authenticator.admit(credentialsOf(request.raw, null));
