@@ -83,6 +83,7 @@ export class Program {
   readonly #sockets: WebSocketProxy;
   readonly #app: FastifyInstance;
   readonly #statuses: PolicyStatuses;
+  readonly #metrics = new Metrics();
   readonly #stopping = new AbortController();
 
   constructor(options: ProgramOptions) {
@@ -93,7 +94,7 @@ export class Program {
     const keys = configuredKeys(config.auth, identifying);
     const authenticator = configuredAuthenticator(config.auth, keys, identifying);
     const audit = new Audit(auditDestination(config));
-    const metrics = new Metrics();
+    const metrics = this.#metrics;
     const templates = new Templates(backend.platform);
     const source = policySource(config, options.cwd, log);
     const rules = policyRules(config);
@@ -204,12 +205,13 @@ export class Program {
     this.reconciler.onGone(({ address }) => this.#upstreams.release(address));
     await this.policies.start(this.#stopping.signal);
     await this.reconciler.start();
-    this.#watchStatuses();
     await this.#app.ready();
     this.#app.server.on('upgrade', (request, socket, head) =>
       this.#sockets.handleUpgrade(request, socket, head),
     );
     await this.#app.listen({ host: config.host, port: config.port });
+    this.#metrics.begin();
+    this.#watchStatuses();
     // Not awaited: it takes a short-lived terminal a policy, and requests wait for it only where they need it.
     void this.#discovery.start();
     this.#preparation.start();

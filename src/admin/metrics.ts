@@ -30,87 +30,54 @@ const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 const startSeconds = [0.25, 0.5, 1, 2, 3, 5, 10, 15, 30, 60, 120, 300];
 
 export class Metrics {
-  readonly #registry: PromClient.Registry;
-  readonly #requests: PromClient.Counter;
-  readonly #requestSeconds: PromClient.Histogram;
-  readonly #starts: PromClient.Counter;
-  readonly #startSeconds: PromClient.Histogram;
-  readonly #actions: PromClient.Counter;
-  readonly #drifts: PromClient.Counter;
-  readonly #gauges: ReturnType<typeof gauges>;
+  #made: ReturnType<typeof meters> | null = null;
   /** By the first digit of the status: made once, since this is on the way of every request. */
   readonly #classes = [0, 1, 2, 3, 4, 5].map((digit) => ({ status: `${digit}xx` }));
 
-  constructor() {
-    // Loaded only by a server: it takes as long as a short command as a whole.
-    const prom: typeof PromClient = createRequire(import.meta.url)('prom-client');
-    const registers = [new prom.Registry()];
-    const [registry = new prom.Registry()] = registers;
-    const counter = (name: string, help: string, labelNames: string[]) =>
-      new prom.Counter({ name, help, labelNames, registers });
-    const histogram = (name: string, help: string, buckets: number[]) =>
-      new prom.Histogram({ name, help, buckets, registers });
-    this.#registry = registry;
-    this.#requests = counter(
-      'terminals_requests_total',
-      'Requests for terminals, by the class of the status that they were answered with.',
-      ['status'],
-    );
-    this.#requestSeconds = histogram(
-      'terminals_request_duration_seconds',
-      'Requests for terminals, from their head to the last byte of the answer.',
-      requestSeconds,
-    );
-    this.#starts = counter(
-      'terminals_starts_total',
-      'Starts of terminals, by ok or the code of the problem.',
-      ['outcome'],
-    );
-    this.#startSeconds = histogram(
-      'terminals_start_duration_seconds',
-      'Starts of terminals that succeeded, until they answer.',
-      startSeconds,
-    );
-    this.#actions = counter('terminals_actions_total', 'What was done with terminals.', ['action']);
-    this.#drifts = counter('terminals_drift_total', 'Changes by hand that were found.', ['kind']);
-    this.#gauges = gauges(prom, registers);
-    prom.collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 25 });
+  /** Begins to measure this process; its client library takes a twentieth of a start to load, so that this comes after it. */
+  begin(): void {
+    this.#made ??= meters();
+  }
+
+  get #meters(): ReturnType<typeof meters> {
+    this.#made ??= meters();
+    return this.#made;
   }
 
   /** A request for a terminal was answered. */
   request(status: number, ms: number): void {
     const labels = this.#classes[Math.trunc(status / 100)];
-    if (labels !== undefined) this.#requests.inc(labels);
-    this.#requestSeconds.observe(ms / 1000);
+    if (labels !== undefined) this.#meters.requests.inc(labels);
+    this.#meters.requestSeconds.observe(ms / 1000);
   }
 
   /** @param error null: the terminal runs */
   started(error: unknown, ms: number): void {
     const outcome = error === null ? 'ok' : error instanceof TerminalsError ? error.code : 'internal';
-    this.#starts.inc({ outcome });
-    if (error === null) this.#startSeconds.observe(ms / 1000);
+    this.#meters.starts.inc({ outcome });
+    if (error === null) this.#meters.startSeconds.observe(ms / 1000);
   }
 
   acted(action: Act): void {
-    this.#actions.inc({ action });
+    this.#meters.actions.inc({ action });
   }
 
   drifted({ kind }: Drift): void {
-    this.#drifts.inc({ kind });
+    this.#meters.drifts.inc({ kind });
   }
 
   get contentType(): string {
-    return this.#registry.contentType;
+    return this.#meters.registry.contentType;
   }
 
   /** Everything, in the text format of Prometheus. */
   text(sources: MetricsSources): Promise<string> {
     this.#look(sources);
-    return this.#registry.metrics();
+    return this.#meters.registry.metrics();
   }
 
   #look({ version, backend, reconciler, policies, statuses, sockets }: MetricsSources): void {
-    const all = this.#gauges;
+    const all = this.#meters.gauges;
     for (const gauge of Object.values(all)) gauge.reset();
     all.build.set({ version, backend }, 1);
     all.sockets.set(sockets.open);
@@ -133,6 +100,41 @@ export class Metrics {
       all.failures.set({ policy }, status.failures);
     }
   }
+}
+
+function meters() {
+  const prom: typeof PromClient = createRequire(import.meta.url)('prom-client');
+  const registry = new prom.Registry();
+  const registers = [registry];
+  const counter = (name: string, help: string, labelNames: string[]) =>
+    new prom.Counter({ name, help, labelNames, registers });
+  const histogram = (name: string, help: string, buckets: number[]) =>
+    new prom.Histogram({ name, help, buckets, registers });
+  prom.collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 25 });
+  return {
+    registry,
+    requests: counter(
+      'terminals_requests_total',
+      'Requests for terminals, by the class of the status that they were answered with.',
+      ['status'],
+    ),
+    requestSeconds: histogram(
+      'terminals_request_duration_seconds',
+      'Requests for terminals, from their head to the last byte of the answer.',
+      requestSeconds,
+    ),
+    starts: counter('terminals_starts_total', 'Starts of terminals, by ok or the code of the problem.', [
+      'outcome',
+    ]),
+    startSeconds: histogram(
+      'terminals_start_duration_seconds',
+      'Starts of terminals that succeeded, until they answer.',
+      startSeconds,
+    ),
+    actions: counter('terminals_actions_total', 'What was done with terminals.', ['action']),
+    drifts: counter('terminals_drift_total', 'Changes by hand that were found.', ['kind']),
+    gauges: gauges(prom, registers),
+  };
 }
 
 function gauges(prom: typeof PromClient, registers: PromClient.Registry[]) {

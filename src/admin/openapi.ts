@@ -2,7 +2,7 @@
  * The OpenAPI 3.1 document of the admin API, from the same declarations as its routes.
  * @module
  */
-import { STATUS_CODES } from 'node:http';
+import { http } from '../node-http.ts';
 import { policySchema } from '../policy/schema.ts';
 import { planAnswer } from './plan.ts';
 import { policyAnswer } from './policies.ts';
@@ -115,7 +115,7 @@ function operationOf(each: AdminRoute): Schema {
 }
 
 function answer(status: number, type: string, schema: Schema): Schema {
-  return { description: STATUS_CODES[status] ?? String(status), ...content(type, schema) };
+  return { description: http.STATUS_CODES[status] ?? String(status), ...content(type, schema) };
 }
 
 function content(type: string, schema: Schema): Schema {

@@ -2,9 +2,9 @@
  * Waiting until a terminal's server answers `GET /health`.
  * @module
  */
-import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StartTimeoutError } from '../errors.ts';
+import { http } from '../node-http.ts';
 import type { Address } from '../terminal/terminal.ts';
 
 export interface HealthWait {

@@ -2,8 +2,12 @@
  * Connections to terminals: one small pool each, made when first used and closed when the terminal stops.
  * @module
  */
-import { Pool } from 'undici';
+import { createRequire } from 'node:module';
+import type { Pool as UndiciPool } from 'undici';
 import type { Address } from '../terminal/terminal.ts';
+
+/** This part of undici alone: its fetch, caches, mocks and proxies are not used, and take twice as long to load. */
+const Pool: typeof UndiciPool = createRequire(import.meta.url)('undici/lib/dispatcher/pool.js');
 
 const poolOptions = {
   pipelining: 1,
@@ -19,10 +23,10 @@ const poolOptions = {
 };
 
 export class Upstreams {
-  readonly #pools = new Map<string, Pool>();
+  readonly #pools = new Map<string, UndiciPool>();
 
   /** The pool of the terminal at this address. */
-  pool(address: Address): Pool {
+  pool(address: Address): UndiciPool {
     const origin = originOf(address);
     const known = this.#pools.get(origin);
     if (known) return known;

@@ -2,7 +2,7 @@
  * Terminals as Docker containers. Everything known about one is in its labels and its configuration.
  * @module
  */
-import Docker, { type ContainerInspectInfo } from 'dockerode';
+import type { ContainerInspectInfo } from 'dockerode';
 import type { Logger } from 'pino';
 import { StartFailedError } from '../../errors.ts';
 import { terminalName } from '../../terminal/names.ts';
@@ -17,6 +17,7 @@ import type {
 import type { Backend, BackendListener, Progress } from '../backend.ts';
 import { SecretFiles } from '../secret-files.ts';
 import { Baking, type BakingOptions } from './baking.ts';
+import { Docker } from './client.ts';
 import { labels, limitsConfig } from './container.ts';
 import { Containers } from './containers.ts';
 import { Creation } from './creation.ts';

@@ -2,8 +2,8 @@
  * Calls to the Docker engine: a time limit each, and its failures in our words.
  * @module
  */
-import Docker from 'dockerode';
 import { EngineUnavailableError } from '../../errors.ts';
+import { Docker } from './client.ts';
 
 /** An ordinary call takes milliseconds; a busy engine may need some seconds. */
 const callTimeoutMs = 30_000;

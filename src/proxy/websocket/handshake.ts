@@ -4,8 +4,9 @@
  * @module
  */
 import { createHash, randomBytes } from 'node:crypto';
-import http, { type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { http } from '../../node-http.ts';
 import type { Address } from '../../terminal/terminal.ts';
 
 /** 16 bytes in base64. */
