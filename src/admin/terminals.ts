@@ -63,15 +63,34 @@ export const terminalAnswer: Schema = objectOf({
 /** What fits the filter, sorted by name. */
 export function terminalsOf(
   entries: Iterable<Readonly<Entry>>,
+  filter: TerminalFilter,
+): readonly Readonly<Entry>[] {
+  return [...fitting(entries, filter)].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function fitting(
+  entries: Iterable<Readonly<Entry>>,
   { user_id, policy_id, context_id }: TerminalFilter,
 ): readonly Readonly<Entry>[] {
-  const found = [...entries].filter(
+  return [...entries].filter(
     ({ key }) =>
       (user_id === undefined || key.user === user_id) &&
       (policy_id === undefined || key.policy === policy_id) &&
       (context_id === undefined || (key.context ?? 'default') === context_id),
   );
-  return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** The first so many by name, without all the others being sorted as well. */
+function firstByName(entries: readonly Readonly<Entry>[], count: number): readonly Readonly<Entry>[] {
+  const first: Readonly<Entry>[] = [];
+  for (const entry of entries) {
+    const last = first.at(-1);
+    if (last !== undefined && first.length === count && entry.name > last.name) continue;
+    const place = first.findLastIndex(({ name }) => name < entry.name) + 1;
+    first.splice(place, 0, entry);
+    if (first.length > count) first.pop();
+  }
+  return first;
 }
 
 export function phaseOf({ actual }: Readonly<Entry>): Phase {
@@ -120,14 +139,12 @@ export function terminalRoutes({ reconciler }: Pick<AdminApiOptions, 'reconciler
 }
 
 function page(entries: Iterable<Readonly<Entry>>, { phase, limit, cursor = '', ...filter }: Query) {
-  const fitting = terminalsOf(entries, filter).filter(
-    (entry) => phase === undefined || phaseOf(entry) === phase,
-  );
+  const all = fitting(entries, filter).filter((entry) => phase === undefined || phaseOf(entry) === phase);
   // A name rather than a number: what comes and goes meanwhile moves no page.
-  const after = fitting.filter(({ name }) => name > cursor);
-  const shown = after.slice(0, limit);
+  const after = all.filter(({ name }) => name > cursor);
+  const shown = firstByName(after, limit);
   const next = after.length > limit ? (shown.at(-1)?.name ?? null) : null;
-  return { terminals: shown.map(answerOf), total: fitting.length, next };
+  return { terminals: shown.map(answerOf), total: all.length, next };
 }
 
 /** Field by field, so that the terminal's key is never among them. */

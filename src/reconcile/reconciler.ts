@@ -81,8 +81,8 @@ function queueOptions({ concurrency }: Backend): QueueOptions {
 const patienceMs = 30_000;
 /** A look at one terminal takes at most this many steps before it gives way to others. */
 const maxSteps = 4;
-/** So many are planned without a break, which takes a few milliseconds. */
-const looksATurn = 500;
+/** So long is planned without a break. */
+const turnMs = 5;
 
 export class Reconciler {
   readonly #backend: Backend;
@@ -423,15 +423,15 @@ export class Reconciler {
   async #lookAtAll(): Promise<void> {
     this.#looks += 1;
     const look = this.#looks;
-    let looked = 0;
+    let until = performance.now() + turnMs;
     for (const entry of this.#registry.all()) {
       this.#look(entry);
       // What is being worked on stands for something, even where nothing is there at the moment.
       if (!this.#queue.isRunning(entry.name)) this.#registry.prune(entry);
-      looked += 1;
-      if (looked % looksATurn > 0) continue;
+      if (performance.now() < until) continue;
       await nextTurn();
       if (look !== this.#looks || this.#stopping.signal.aborted) return;
+      until = performance.now() + turnMs;
     }
   }
 

@@ -199,6 +199,17 @@ export function revisionOf(workload: Workload): Revision {
  * hashed, since a policy's author may have put something private there.
  */
 export function fingerprintOf(workload: Workload): WorkloadFingerprint {
+  const known = fingerprints.get(workload);
+  if (known !== undefined) return known;
+  const fingerprint = describe(workload);
+  fingerprints.set(workload, fingerprint);
+  return fingerprint;
+}
+
+/** All terminals of a policy share its workload, and are compared with it one by one. */
+const fingerprints = new WeakMap<Workload, WorkloadFingerprint>();
+
+function describe(workload: Workload): WorkloadFingerprint {
   const fields: Record<string, string> = {
     image: workload.image,
     packages: workload.packages.join(' '),

@@ -290,15 +290,16 @@ export function inPlaceChanges(actual: Actual, desired: Template): readonly Fiel
     : [...limits, ...settingChanges(actual.settings, settingsOf(desired))];
 }
 
+const limitFields: readonly (readonly [string, keyof Limits, (value: number) => string])[] = [
+  ['resources.limits.cpu', 'cpuMillis', (value) => `${value}m`],
+  ['resources.limits.memory', 'memoryBytes', mebibytes],
+  ['resources.limits.pids', 'pids', String],
+];
+
 /** Limits that the backend enforces and that differ; a backend that enforces none reports null. */
 function limitChanges(actual: Partial<Limits> | null, desired: Limits): readonly FieldChange[] {
   if (actual === null) return [];
-  const fields: readonly (readonly [string, keyof Limits, (value: number) => string])[] = [
-    ['resources.limits.cpu', 'cpuMillis', (value) => `${value}m`],
-    ['resources.limits.memory', 'memoryBytes', mebibytes],
-    ['resources.limits.pids', 'pids', String],
-  ];
-  return fields.flatMap(([name, field, show]) => {
+  return limitFields.flatMap(([name, field, show]) => {
     const from = actual[field];
     if (from === undefined || from === desired[field]) return [];
     return [{ field: name, from: show(from), to: show(desired[field]) }];

@@ -3,6 +3,7 @@
  * @module
  */
 import type { ContainerInspectInfo } from 'dockerode';
+import { LRUCache } from 'lru-cache';
 import { terminalName } from '../../terminal/names.ts';
 import type {
   Actual,
@@ -130,8 +131,19 @@ function limitsOf({ HostConfig: host }: ContainerInspectInfo): Limits {
   };
 }
 
+/** All containers of a policy have the same one, of which one copy is enough. */
+const fingerprints = new LRUCache<string, WorkloadFingerprint>({ max: 200 });
+
 function parseFingerprint(text: string | undefined): WorkloadFingerprint | null {
   if (text === undefined) return null;
+  const known = fingerprints.get(text);
+  if (known !== undefined) return known;
+  const fingerprint = parsedFingerprint(text);
+  if (fingerprint !== null) fingerprints.set(text, fingerprint);
+  return fingerprint;
+}
+
+function parsedFingerprint(text: string): WorkloadFingerprint | null {
   try {
     const parsed: unknown = JSON.parse(text);
     return typeof parsed === 'object' && parsed !== null ? (parsed as WorkloadFingerprint) : null;
