@@ -30,7 +30,7 @@ export interface Onlooker {
  * @throws NotSentError, CallerGoneError, TerminalUnreachableError, UpstreamTimeoutError
  */
 export function forward(
-  pool: Dispatcher,
+  pool: Pick<Dispatcher, 'dispatch'>,
   request: IncomingMessage,
   response: ServerResponse,
   path: string,

@@ -6,8 +6,13 @@ import { createRequire } from 'node:module';
 import type { Pool as UndiciPool } from 'undici';
 import type { Address } from '../terminal/terminal.ts';
 
+/** What the whole of undici adds to a pool, such as `request`, is not there. */
+export type Connections = Pick<UndiciPool, 'dispatch' | 'destroy'>;
+
 /** This part of undici alone: its fetch, caches, mocks and proxies are not used, and take twice as long to load. */
-const Pool: typeof UndiciPool = createRequire(import.meta.url)('undici/lib/dispatcher/pool.js');
+const Pool: new (origin: string, options: UndiciPool.Options) => Connections = createRequire(import.meta.url)(
+  'undici/lib/dispatcher/pool.js',
+);
 
 const poolOptions = {
   pipelining: 1,
@@ -23,10 +28,10 @@ const poolOptions = {
 };
 
 export class Upstreams {
-  readonly #pools = new Map<string, UndiciPool>();
+  readonly #pools = new Map<string, Connections>();
 
   /** The pool of the terminal at this address. */
-  pool(address: Address): UndiciPool {
+  pool(address: Address): Connections {
     const origin = originOf(address);
     const known = this.#pools.get(origin);
     if (known) return known;

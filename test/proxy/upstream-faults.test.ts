@@ -96,6 +96,18 @@ test('a terminal that dies before its answer is a problem that says the request 
   assert.equal(proxy.upstream.requests.length, 1);
 });
 
+test('a terminal that is paused under a request: that one, too, is told how to undo it', async (t) => {
+  const proxy = await stack(t);
+  proxy.upstream.handle = () => undefined;
+  const answer = send(proxy, '/x');
+  await until(() => proxy.upstream.requests.length === 1, 'the terminal has it');
+  const running = proxy.backend.actual(alice) ?? assert.fail();
+  const detail = 'paused from outside; "docker unpause x" lets it go on';
+  proxy.backend.outside(alice, { ...running, phase: 'Error', detail, recover: 'by-hand' });
+  const problem = assertProblem(await answer, 504, 'terminal-paused');
+  assert.match(String(problem.detail), /docker unpause x/);
+});
+
 test('one broken answer does not cut the other answers of the same terminal', async (t) => {
   const proxy = await stack(t);
   let finish = () => {};
