@@ -32,15 +32,16 @@ export async function createLogger({ level, pretty, destination }: LogOptions): 
   return pino(options, stream);
 }
 
-/** As pino's own, worked out once a millisecond. */
+/** As pino's own, worked out once a second but for the milliseconds. */
 const isoTime = (() => {
   let known = 0;
-  let text = '';
+  let upToSecond = '';
   return () => {
     const now = Date.now();
-    if (now !== known) text = `,"time":"${new Date(now).toISOString()}"`;
-    known = now;
-    return text;
+    const ms = now % 1_000;
+    if (now - ms !== known) upToSecond = `,"time":"${new Date(now).toISOString().slice(0, -4)}`;
+    known = now - ms;
+    return `${upToSecond}${String(ms).padStart(3, '0')}Z"`;
   };
 })();
 
@@ -52,7 +53,9 @@ type Fields = Record<string, unknown>;
  */
 function withoutSecrets(fields: Fields, depth: number): Fields {
   let copy: Fields | null = null;
-  for (const [name, value] of Object.entries(fields)) {
+  // This is on the way of every line: no list of entries is made for it.
+  for (const name in fields) {
+    const value = fields[name];
     const clean = secretNames.has(name.toLowerCase()) ? censored : cleaned(value, depth);
     if (clean === value) continue;
     copy ??= { ...fields };
