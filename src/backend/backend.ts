@@ -8,6 +8,7 @@ import type {
   RunningTerminal,
   TerminalKey,
   TerminalName,
+  UserId,
   Workload,
 } from '../terminal/terminal.ts';
 
@@ -57,9 +58,10 @@ export interface Backend {
 
   /**
    * Everything that is there now, straight from the engine.
+   * @param user whose terminals are asked for; those of others may be left out, where that is less work
    * @throws EngineUnavailableError
    */
-  list(signal: AbortSignal): Promise<readonly Actual[]>;
+  list(signal: AbortSignal, user?: UserId): Promise<readonly Actual[]>;
   /** One terminal, straight from the engine; undefined when there is none. */
   inspect(key: TerminalKey, signal: AbortSignal): Promise<Actual | undefined>;
   /** Reports changes until the signal aborts; reconnects by itself and says `relisted` after a gap. */

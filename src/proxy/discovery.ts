@@ -176,7 +176,7 @@ export class Discovery {
 
   async #removeLeftovers(): Promise<void> {
     try {
-      const all = await this.#options.backend.list(this.#stopping.signal);
+      const all = await this.#options.backend.list(this.#stopping.signal, discoveryUser);
       // One that runs may be another process's; its operator stops it when that one has crashed.
       const left = all.filter(
         ({ key, operated, phase }) =>

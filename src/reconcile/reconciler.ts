@@ -192,8 +192,9 @@ export class Reconciler {
     this.#saved = await this.#activity.load(Date.now());
     this.#rollouts.restore((await this.#goodStore?.load()) ?? new Map());
     await this.#resets.load(this.#policies.current);
-    await this.#resync();
+    // Watched first, so that no change falls between, and what a watch begins with and this list may be one.
     this.#backend.watch(this.#listener, this.#stopping.signal);
+    await this.#resync();
     this.#policies.onChange(() => {
       this.#resets.follow(this.#policies.current);
       void this.#lookAtAll();

@@ -12,6 +12,7 @@ import type {
   Mount,
   RunningTerminal,
   TerminalKey,
+  UserId,
   Workload,
 } from '../../terminal/terminal.ts';
 import type { Backend, BackendListener, Progress } from '../backend.ts';
@@ -95,8 +96,8 @@ export class DockerBackend implements Backend {
 
   // --- observing ----------------------------------------------------------
 
-  list(signal: AbortSignal): Promise<readonly Actual[]> {
-    return this.#listing.list(signal);
+  list(signal: AbortSignal, user?: UserId): Promise<readonly Actual[]> {
+    return this.#listing.list(signal, user);
   }
 
   async inspect(key: TerminalKey, signal: AbortSignal): Promise<Actual | undefined> {

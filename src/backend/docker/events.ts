@@ -14,6 +14,8 @@ export interface EventReceiver {
   networkChanged(containerId: string): void;
   /** The stream is (back) up: what happened before is not known. */
   connected(): Promise<void>;
+  /** It could not be opened, or was lost; it is tried again. */
+  lost(): void;
 }
 
 const kinds = ['start', 'die', 'stop', 'kill', 'pause', 'unpause', 'destroy', 'update', 'oom', 'rename'];
@@ -51,6 +53,7 @@ export async function followEvents(
       if (!lost) log.warn({ err: error }, 'the Docker event stream is lost; it is taken up again');
     }
     lost = true;
+    receiver.lost();
     await sleep(pause, undefined, { signal }).catch(() => undefined);
     pause = Math.min(pause * 2, longestPauseMs);
   }

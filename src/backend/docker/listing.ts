@@ -4,9 +4,9 @@
  */
 import type Docker from 'dockerode';
 import type { Logger } from 'pino';
-import type { Actual, TerminalKey } from '../../terminal/terminal.ts';
+import type { Actual, TerminalKey, UserId } from '../../terminal/terminal.ts';
 import type { BackendListener } from '../backend.ts';
-import { ours } from './container.ts';
+import { labels, ours } from './container.ts';
 import type { Containers } from './containers.ts';
 import { engineCall } from './engine.ts';
 import { followEvents } from './events.ts';
@@ -21,19 +21,36 @@ export interface ListingOptions {
 }
 
 const parallelInspects = 16;
+/** A list waits so long at most for the event stream to be opened. */
+const openingMs = 1_000;
 
 export class Listing {
   readonly #options: ListingOptions;
+  /** Of our containers, since events of networks do not say whose theirs are. */
+  readonly #known = new Map<string, TerminalKey>();
+  /** A list that has not begun yet, which is for everybody who asks until then. */
+  #next: Promise<readonly Actual[]> | null = null;
+  /** Over when the event stream is open, or can't be opened: what is listed before that would have to be listed again. */
+  #opening: Promise<void> = Promise.resolve();
 
   constructor(options: ListingOptions) {
     this.#options = options;
   }
 
-  /** @param seen told of each container */
-  async list(signal: AbortSignal, seen?: (id: string, key: TerminalKey) => void): Promise<readonly Actual[]> {
+  /** @param user only theirs; absent: everybody's */
+  list(signal: AbortSignal, user?: UserId): Promise<readonly Actual[]> {
+    if (user !== undefined) return this.#list(signal, [ours, `${labels.user}=${user}`]);
+    this.#next ??= this.#opening.then(() => {
+      this.#next = null;
+      return this.#list(signal, [ours]);
+    });
+    return this.#next;
+  }
+
+  async #list(signal: AbortSignal, label: readonly string[]): Promise<readonly Actual[]> {
     const { docker, containers } = this.#options;
     const listing = await engineCall(signal, (abortSignal) =>
-      docker.listContainers({ all: true, filters: { label: [ours] }, abortSignal }),
+      docker.listContainers({ all: true, filters: { label: [...label] }, abortSignal }),
     );
     const ids = listing.map(({ Id }) => Id);
     const found: Actual[] = [];
@@ -43,7 +60,7 @@ export class Listing {
         const actual = info && (await containers.observeAsked(info, signal));
         if (!actual) continue;
         found.push(actual);
-        seen?.(id, actual.key);
+        this.#known.set(id, actual.key);
       }
     };
     await Promise.all(Array.from({ length: parallelInspects }, inspectNext));
@@ -55,8 +72,10 @@ export class Listing {
     const { docker, containers, inspect, log } = this.#options;
     const looking = new Set<string>();
     const again = new Set<string>();
-    /** Of our containers, since events of networks do not say whose theirs are. */
-    const known = new Map<string, TerminalKey>();
+    const known = this.#known;
+    const opened = Promise.withResolvers<void>();
+    this.#opening = opened.promise;
+    setTimeout(opened.resolve, openingMs).unref();
 
     const look = async (id: string, key: TerminalKey): Promise<void> => {
       if (looking.has(id)) {
@@ -91,8 +110,10 @@ export class Listing {
         },
         connected: async () => {
           known.clear();
-          listener.relisted(await this.list(signal, (id, key) => known.set(id, key)));
+          opened.resolve();
+          listener.relisted(await this.list(signal));
         },
+        lost: () => opened.resolve(),
       },
       log,
       signal,

@@ -127,6 +127,32 @@ describe('a lost event stream', { skip: await withoutDocker() }, () => {
     assert.equal(proxy.open('GET /events'), 1);
   });
 
+  test('a list that is asked for while it is being opened comes after that, and is the one for both', async (t) => {
+    const place = await placeFor(t);
+    const proxy = await proxyFor(t);
+    const backend = place.backend({ docker: proxy.client });
+    const alice = await backend.create(place.desired('alice'), quiet, never);
+    const bob = await backend.create(place.desired('bob'), quiet, never);
+    const begun = proxy.requests.length;
+    const stop = new AbortController();
+    t.after(() => stop.abort());
+    const told = new Told('alice');
+    backend.watch(told, stop.signal);
+    const listed = await backend.list(never);
+    await until(() => told.relists.length > 0, 5_000);
+    assert.equal(told.relists[0], listed);
+    const asked = proxy.requests.slice(begun).map((line) => line.split(/[ ?]/)[1]);
+    assert.equal(asked[0], '/events');
+    assert.equal(asked.filter((path) => path === '/containers/json').length, 1);
+
+    const bobs = await backend.list(never, bob.key.user);
+    assert.deepEqual(
+      bobs.map(({ name }) => name),
+      [bob.name],
+    );
+    assert.ok(listed.some(({ name }) => name === alice.name));
+  });
+
   test('the end of the watching ends its stream', async (t) => {
     const place = await placeFor(t);
     const proxy = await proxyFor(t);
