@@ -32,7 +32,8 @@ export function peer(socket: WebSocket): Peer {
     socket,
     received,
     async messages(count) {
-      await until(() => received.length >= count, `${count} messages, of which came ${received.length}`);
+      // Some tests send 64 MiB, which take a while on a busy machine.
+      await until(() => received.length >= count, `${count} messages came`, 30_000);
       return received;
     },
     async closed() {
