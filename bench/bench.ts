@@ -22,6 +22,7 @@ import { recovery } from './rows/recovery.ts';
 import { restart } from './rows/restart.ts';
 import { start } from './rows/start.ts';
 import { tokens } from './rows/tokens.ts';
+import { warm } from './rows/warm.ts';
 import { websocket } from './rows/websocket.ts';
 
 /** `start` and `tokens` come first, before anything of the field runs; `restart` last, since it leaves 200 containers behind. */
@@ -35,6 +36,7 @@ const groups: readonly RowGroup[] = [
   idleWebSockets,
   recovery,
   firstRequests,
+  warm,
   restart,
   kubernetesStart,
   kubernetesScale,

@@ -48,6 +48,7 @@ export const goals: readonly Goal[] = [
   bound('memory of an idle WebSocket, both sides', 'ws-idle.memory', '≤', 24, 'KiB'),
   ratio('first request from nothing, over docker run', 'first.ms', 'docker run', '≤', 1.1),
   ratio("50 users' first requests at once, over docker run", 'fifty.ms', 'docker run', '≤', 1.2),
+  bound('first request where one is warm', 'warm.ms', '<', 100, 'ms'),
   ratio('container killed → served, over a fresh docker run', 'killed.ms', 'docker run', '<', 1.2),
   ratio('container removed → served, over a fresh docker run', 'removed.ms', 'docker run', '<', 1.2),
   {

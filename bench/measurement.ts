@@ -6,6 +6,7 @@ export type Contender =
   | 'reply-from'
   | 'terminals'
   | 'docker run'
+  | 'cold start'
   | 'shared key'
   | 'bare Pod'
   | 'limit';

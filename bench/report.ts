@@ -8,6 +8,7 @@ const contenders: readonly Contender[] = [
   'nginx',
   'reply-from',
   'docker run',
+  'cold start',
   'shared key',
   'bare Pod',
   'terminals',

@@ -54,6 +54,9 @@ export interface Config {
   readonly idleTimeoutIsSet: boolean;
   readonly maxCpuMillis: number | null;
   readonly maxMemoryBytes: number | null;
+  /** What the host has room for. */
+  readonly maxTerminals: number | null;
+  readonly maxTotalMemoryBytes: number | null;
   /** Absolute; null: there is none, and the built-in policy is the only one. */
   readonly policiesDir: string | null;
   /** A ConfigMap's name or a label selector (with a `=`); goes before the directory. */
@@ -110,9 +113,11 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
   const maxCpu = setting('TERMINALS_MAX_CPU', (text) =>
     read.parseQuantity(parseCpu, text, 'a CPU quantity above 0', cpuHint),
   );
-  const maxMemory = setting('TERMINALS_MAX_MEMORY', (text) =>
-    read.parseQuantity(parseMemory, text, 'a memory quantity above 0', memoryHint),
-  );
+  const parseBytes = (text: string) =>
+    read.parseQuantity(parseMemory, text, 'a memory quantity above 0', memoryHint);
+  const maxMemory = setting('TERMINALS_MAX_MEMORY', parseBytes);
+  const maxTerminals = setting('TERMINALS_MAX_TERMINALS', read.parseCount);
+  const maxTotalMemory = setting('TERMINALS_MAX_TOTAL_MEMORY', parseBytes);
   const policiesDir = setting('TERMINALS_POLICIES_DIR', (text) => path.resolve(cwd, text));
   const allowedImages = setting('TERMINALS_ALLOWED_IMAGES', (text) =>
     read.list(text).map(read.parseImagePattern),
@@ -166,6 +171,8 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
     idleTimeoutIsSet: idle.isSet,
     maxCpuMillis: maxCpu.value,
     maxMemoryBytes: maxMemory.value,
+    maxTerminals: maxTerminals.value,
+    maxTotalMemoryBytes: maxTotalMemory.value,
     policiesDir: policiesConfigMap.value === null ? watched : null,
     policiesConfigMap: policiesConfigMap.value,
     policiesGit,

@@ -35,6 +35,7 @@ import { terminalSockets } from './proxy/terminal-sockets.ts';
 import { Upstreams } from './proxy/upstreams.ts';
 import type { WebSocketProxy } from './proxy/websocket/websocket-proxy.ts';
 import { ActivityStore } from './reconcile/activity-store.ts';
+import type { HostLimits } from './reconcile/budget.ts';
 import { GoodStore } from './reconcile/good-store.ts';
 import { PolicyStatuses } from './reconcile/policy-status.ts';
 import { Preparation } from './reconcile/preparation.ts';
@@ -73,6 +74,10 @@ function adminAccess(
   });
 }
 
+function hostLimits({ maxTerminals, maxTotalMemoryBytes }: Config): HostLimits {
+  return { terminals: maxTerminals, memoryBytes: maxTotalMemoryBytes };
+}
+
 export class Program {
   readonly policies: PolicyStore;
   readonly reconciler: Reconciler;
@@ -107,6 +112,7 @@ export class Program {
       activity,
       good: new GoodStore(config.dataDir, log),
       resets: new ResetStore(config.dataDir, log),
+      ...(backend.shared ? {} : { host: hostLimits(config) }),
       log,
       acted: (act, terminal, reason) => {
         audit.acted(act, terminal, reason);
@@ -123,6 +129,7 @@ export class Program {
       entries: () => reconciler.entries,
       stateOf: (policy) => reconciler.rollouts.stateOf(policy),
       templates,
+      warm: (policy) => reconciler.warm.ready(policy),
       trouble: (workload) => backend.trouble?.(workload) ?? null,
       changed: (policy, { type, reason, message }) => {
         const alarming = type === 'Stalled';
@@ -137,7 +144,13 @@ export class Program {
     this.policies = policies;
     this.#statuses = statuses;
     this.reconciler = reconciler;
-    this.#discovery = new Discovery({ backend, policies, templates, log });
+    this.#discovery = new Discovery({
+      backend,
+      policies,
+      templates,
+      admit: (desired) => reconciler.admit(desired),
+      log,
+    });
     const workloadsOf = (policy: Policy) => reconciler.rollouts.workloadsOf(policy);
     this.#preparation = new Preparation({ backend, policies, workloadsOf, log });
     this.#sockets = terminalSockets({ authenticator, router, reconciler, sessions, audit, log });
@@ -201,7 +214,12 @@ export class Program {
    * @returns the base URL it listens at
    */
   async start(): Promise<string> {
-    const { config } = this.#options;
+    const { config, backend, log } = this.#options;
+    if (backend.shared && (config.maxTerminals ?? config.maxTotalMemoryBytes) !== null) {
+      log.warn(
+        'TERMINALS_MAX_TERMINALS and TERMINALS_MAX_TOTAL_MEMORY bound one host; here use a ResourceQuota',
+      );
+    }
     this.reconciler.onGone(({ address }) => this.#upstreams.release(address));
     await this.policies.start(this.#stopping.signal);
     await this.reconciler.start();

@@ -94,7 +94,7 @@ export class Metrics {
         const condition = status.conditions.find((each) => each.type === type);
         all.conditions.set({ policy, type }, condition?.status === 'True' ? 1 : 0);
       }
-      for (const state of ['desired', 'updated', 'available', 'idle'] as const) {
+      for (const state of ['desired', 'updated', 'available', 'idle', 'warm'] as const) {
         all.states.set({ policy, state }, status[state]);
       }
       all.failures.set({ policy }, status.failures);

@@ -86,6 +86,14 @@ export interface Backend {
    * @throws StartTimeoutError, StartFailedError, ImagePullError, EngineUnavailableError
    */
   create(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal>;
+  /**
+   * Makes a terminal that is nobody's (`nobody` in terminal/names.ts), and runs with the wanted revision, this user's for good:
+   * under no other key, and never anybody else's again (absent: none is kept ready before it is asked for).
+   * @returns null where that is not possible, and it does not run any more, or the user has a terminal already: one is to be
+   *   created then
+   * @throws EngineUnavailableError
+   */
+  claim?(warm: RunningTerminal, desired: Desired, signal: AbortSignal): Promise<RunningTerminal | null>;
   /** Starts a stopped one, or waits for one that is starting, until it is healthy. Errors as `create`. */
   start(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal>;
   /**

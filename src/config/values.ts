@@ -46,6 +46,7 @@ export type AuthMode = (typeof authModes)[number];
 
 const longestIdleMinutes = 525_600;
 const longestSeconds = 86_400;
+const mostTerminals = 100_000;
 
 /** One of a few words. */
 export function oneOf<Word extends string>(words: readonly Word[], text: string): Word {
@@ -139,6 +140,14 @@ export function parseMinutes(text: string): number {
     'not a number of minutes.',
     `Write a number from 0 (never) to ${longestIdleMinutes}, e.g. 30.`,
   );
+}
+
+/** How many there may be; none: no bound. */
+export function parseCount(text: string): number | null {
+  if (text === '') return null;
+  const count = Number(text);
+  if (/^\d{1,6}$/.test(text) && count >= 1 && count <= mostTerminals) return count;
+  throw invalid('not a number of terminals.', `Write a whole number from 1 to ${mostTerminals}, e.g. 20.`);
 }
 
 /** A Kubernetes quantity; none: no bound. */

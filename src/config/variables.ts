@@ -76,6 +76,17 @@ const general = [
   },
   { name: 'TERMINALS_MAX_MEMORY', default: '', meaning: "upper bound of a policy's memory limit, likewise" },
   {
+    name: 'TERMINALS_MAX_TERMINALS',
+    default: '',
+    meaning:
+      'how many terminals run at once (Docker, processes): above it those go that are warm or the longest idle, else requests get 503; empty: no bound',
+  },
+  {
+    name: 'TERMINALS_MAX_TOTAL_MEMORY',
+    default: '',
+    meaning: 'what the memory limits of all that run may come to, likewise',
+  },
+  {
     name: 'TERMINALS_POLICIES_DIR',
     default: 'policies, if it is there',
     meaning: 'watched directory of policies',

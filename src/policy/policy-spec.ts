@@ -228,6 +228,10 @@ export interface PolicySpec {
    */
   readonly startTimeoutSeconds?: number;
   /**
+   * How many terminals are kept started that are nobody's yet: a first request gets one at once. Only without persistence (Docker).
+   */
+  readonly warm: number;
+  /**
    * Leave this policy's terminals as they are: no update, no replacement, no idle stop.
    */
   readonly suspend: boolean;

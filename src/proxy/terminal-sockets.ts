@@ -71,6 +71,8 @@ export function terminalSockets(options: TerminalSocketsOptions): WebSocketProxy
         path: target.path,
         headers: { ...passOn(request), ...forwardedHeaders(request) },
         touch: () => use.touch(),
+        join: () => use.join(),
+        part: () => use.part(),
         unreachable: () => reconciler.suspect(route.key, terminal),
       };
     } catch (error) {

@@ -3,8 +3,9 @@
  * @module
  */
 import type { Policy } from '../policy/policy.ts';
+import { isNobody } from '../terminal/names.ts';
 import { isOutdated, type Plan, planTerminal } from '../terminal/plan.ts';
-import type { Desired, TerminalKey } from '../terminal/terminal.ts';
+import type { Desired, Template, TerminalKey } from '../terminal/terminal.ts';
 import type { Entry } from './registry.ts';
 import type { Resets } from './resets.ts';
 import type { Rollouts } from './rollouts.ts';
@@ -25,6 +26,19 @@ export interface Planned {
 /** Others of its policy are being replaced; it is told when they are through. */
 const notItsTurn: Plan = { action: { kind: 'none', reason: 'it waits for its turn' }, deferred: [] };
 
+/** Of what was nobody's. */
+const notThere: Plan = { action: { kind: 'none', reason: 'it is not kept' }, deferred: [] };
+const notKept: Plan = {
+  action: { kind: 'delete', reason: "it is nobody's, and no policy keeps it" },
+  deferred: [],
+};
+
+/** What is nobody's is replaced at once: there is no work in it to wait for. */
+function desiredFrom(template: Template, { key, name }: Pick<Entry, 'key' | 'name'>): Desired {
+  if (!isNobody(key.user)) return { key, name, ...template };
+  return { key, name, ...template, rollout: { ...template.rollout, when: 'now', window: null } };
+}
+
 export class Planner {
   readonly #options: PlannerOptions;
   readonly #windows = new Windows();
@@ -37,7 +51,7 @@ export class Planner {
   desired({ key, name }: Entry): Desired | undefined {
     const policy = this.#options.policyOf(key);
     const template = policy && this.#options.rollouts.templateOf(policy, name);
-    return template && { key, name, ...template };
+    return template && desiredFrom(template, { key, name });
   }
 
   /** Looks, without taking anybody's turn. */
@@ -58,7 +72,7 @@ export class Planner {
     const template = rollouts.enter(policy, entry.name, running);
     if (template === null) return { desired, plan: notItsTurn };
     if (template.revision === desired?.revision) return { desired, plan };
-    const held = { key: entry.key, name: entry.name, ...template };
+    const held = desiredFrom(template, entry);
     return { desired: held, plan: this.#plan(entry, held) };
   }
 
@@ -70,24 +84,31 @@ export class Planner {
   }
 
   #plan(entry: Entry, desired: Desired | undefined): Plan {
+    if (isNobody(entry.key.user) && !entry.kept) return entry.actual === undefined ? notThere : notKept;
     const now = Date.now();
     const window = desired?.rollout.window ?? null;
     const drifted = desired && entry.actual && isOutdated(entry.actual, desired);
     entry.driftedSince = drifted ? (entry.driftedSince ?? now) : null;
-    return planTerminal({
+    const plan = planTerminal({
       desired,
       actual: entry.actual,
-      requested: entry.waiters.size > 0 || entry.restoring,
-      activity: entry,
+      requested: entry.waiters.size > 0 || entry.restoring || entry.kept,
+      // Nobody can use what is kept, and it is not for want of use that it stops.
+      activity: entry.kept ? { lastActivityAt: now, inFlight: 0 } : entry,
       driftedSince: entry.driftedSince,
       windowOpensAt: window === null ? now : this.#windows.opensAt(window, now),
       resetAt: this.#resetAt(entry),
       now,
     });
+    const ahead = entry.kept && plan.action.kind === 'create';
+    return ahead
+      ? { ...plan, action: { kind: 'create', reason: 'to be there before it is asked for' } }
+      : plan;
   }
 
   /** What is not there, and not asked for, is not remembered. */
   #resetAt({ key, name, actual, waiters }: Entry): number | null {
+    if (isNobody(key.user)) return null;
     const policy = this.#options.policyOf(key);
     if (policy === undefined || (actual === undefined && waiters.size === 0)) return null;
     return this.#options.resets.resetAt(policy, name);

@@ -25,7 +25,9 @@ import type {
   TerminalName,
 } from '../terminal/terminal.ts';
 import { type Act, Actions, describe, type Order, pausedError } from './actions.ts';
+import { Admission } from './admission.ts';
 import { backoffMs } from './backoff.ts';
+import type { HostLimits } from './budget.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Drift } from './drift.ts';
 import type { GoodStore } from './good-store.ts';
@@ -38,6 +40,7 @@ import { Resets } from './resets.ts';
 import { Rollouts } from './rollouts.ts';
 import type { Templates } from './templates.ts';
 import { rejectWaiters, resolveWaiters, waitFor } from './waiting.ts';
+import type { WarmPool } from './warm-pool.ts';
 
 /** The policies in force, as the reconciler needs them. */
 export interface Policies {
@@ -61,6 +64,8 @@ export interface ReconcilerOptions {
   readonly started?: (terminal: Pick<Entry, 'key' | 'name'>, error: unknown, ms: number) => void;
   /** Told of what somebody changed by hand. */
   readonly drifted?: (terminal: Pick<Entry, 'key' | 'name'>, drift: Drift) => void;
+  /** What the host has room for; absent: as much as there is. */
+  readonly host?: HostLimits;
   /** How often everything is listed and compared, whatever the events said. */
   readonly resyncMs?: number;
 }
@@ -68,7 +73,7 @@ export interface ReconcilerOptions {
 /** A terminal that runs, and how its use is told. */
 export interface Reached {
   readonly terminal: RunningTerminal;
-  readonly use: Pick<Entry, 'touch' | 'begin' | 'end'>;
+  readonly use: Pick<Entry, 'touch' | 'begin' | 'end' | 'join' | 'part'>;
 }
 
 /** Work at once: starts are the engine's work, so that more than one a core is worth it. */
@@ -100,6 +105,7 @@ export class Reconciler {
   readonly #rollouts: Rollouts;
   readonly #planner: Planner;
   readonly #resets: Resets;
+  readonly #admission: Admission;
   readonly #goodStore: ReconcilerOptions['good'];
   #saved: SavedActivity = { lastActivityAt: () => null };
   #synced = false;
@@ -118,6 +124,7 @@ export class Reconciler {
       templates: options.templates,
       proven: (good) => options.good?.save(good),
       count: (policy) => this.#count(policy),
+      hasWarm: (policy) => this.#admission.warm.triesFirst(policy),
       log: options.log,
     });
     const supported = options.backend.reset !== undefined;
@@ -143,6 +150,19 @@ export class Reconciler {
       started: (entry, error, ms) => options.started?.(entry, error, ms),
       emptied: ({ key, name }) => this.#resets.emptied(key.policy, name),
     });
+    this.#admission = new Admission({
+      backend: options.backend,
+      policies: options.policies,
+      host: options.host,
+      registry: this.#registry,
+      rollouts: this.#rollouts,
+      planner: this.#planner,
+      actions: this.#actions,
+      queue: this.#queue,
+      synced: () => this.#synced,
+      resync: () => this.resync(),
+      signal: this.#stopping.signal,
+    });
   }
 
   /** Whether the backend answered a full listing yet. */
@@ -160,14 +180,19 @@ export class Reconciler {
     return this.#resets;
   }
 
+  /** Terminals that are started and nobody's yet. */
+  get warm(): Pick<WarmPool, 'ready'> {
+    return this.#admission.warm;
+  }
+
   /** How many terminals wait for work on them. */
   get queued(): number {
     return this.#queue.depth;
   }
 
-  /** All that is known, for status pages. */
+  /** All users' terminals that are known, for status pages. */
   get entries(): Iterable<Readonly<Entry>> {
-    return this.#registry.all();
+    return this.#registry.users();
   }
 
   /**
@@ -197,6 +222,7 @@ export class Reconciler {
     await this.#resync();
     this.#policies.onChange(() => {
       this.#resets.follow(this.#policies.current);
+      this.#admission.warm.follow();
       void this.#lookAtAll();
     });
     this.#rollouts.tell({
@@ -271,11 +297,18 @@ export class Reconciler {
     return promise;
   }
 
+  /** As `Admission.admit`. @throws OverBudgetError */
+  admit(desired: Desired): Promise<() => void> {
+    return this.#admission.admit(desired);
+  }
+
   // --- one terminal -------------------------------------------------------
 
   async #reconcile(name: TerminalName): Promise<void> {
     const entry = this.#registry.get(name);
-    if (entry === undefined || this.#stopping.signal.aborted) return;
+    if (entry === undefined || entry.taken || this.#stopping.signal.aborted) return;
+    // Whoever ends its run says what came of it to those who need the room.
+    await entry.leaving?.catch(() => undefined);
     if (entry.stale) entry.observed = false;
     entry.stale = false;
     await this.#obey(entry);
@@ -288,6 +321,7 @@ export class Reconciler {
     }
     entry.progress = null;
     this.#registry.prune(entry);
+    this.#admission.warm.follow();
   }
 
   /** Whoever gave an order hears what came of it, and nobody else. */
@@ -330,7 +364,7 @@ export class Reconciler {
         prepared = desired.revision;
         continue;
       }
-      await this.#actions.perform(entry, plan.action, desired);
+      await this.#admission.perform(entry, plan.action, desired);
     }
     this.#queue.add(entry.name, entry.waiters.size > 0);
   }
@@ -357,7 +391,7 @@ export class Reconciler {
     const expected = error instanceof TerminalsError;
     log[expected ? 'warn' : 'error']({ err: error, failures: entry.failures }, 'reconcile failed');
     // Who asked has the answer and asks again when he likes; what nobody asked for is tried again later.
-    if (!asked && entry.actual !== undefined) {
+    if (!asked && (entry.actual !== undefined || entry.kept)) {
       this.#deadlines.set(entry.name, Date.now() + backoffMs(entry.failures));
     }
   }
@@ -368,6 +402,7 @@ export class Reconciler {
     changed: (key, actual) => {
       if (key.user === discoveryUser) return;
       const entry = this.#registry.entry(key, this.#lastActivity(actual));
+      if (entry.taken) return;
       if (this.#queue.isRunning(entry.name)) {
         entry.observed = false;
         entry.stale = true;
@@ -375,6 +410,7 @@ export class Reconciler {
         return;
       }
       this.#hear(entry, actual);
+      this.#admission.warm.follow();
       this.#look(entry);
       this.#registry.prune(entry);
     },
@@ -383,7 +419,8 @@ export class Reconciler {
 
   /** @param since what was recorded after this count is younger than the list. */
   #relisted(all: readonly Actual[], since = this.#observations.count): void {
-    const known = (entry: Entry) => this.#queue.isRunning(entry.name) || entry.recordedAt > since;
+    const known = (entry: Entry) =>
+      this.#queue.isRunning(entry.name) || entry.taken || entry.recordedAt > since;
     const seen = new Set<TerminalName>();
     for (const actual of all) {
       if (actual.key.user === discoveryUser) continue;
@@ -396,6 +433,7 @@ export class Reconciler {
       if (!seen.has(entry.name) && !known(entry)) this.#hear(entry, undefined);
     }
     this.#synced = true;
+    this.#admission.warm.follow();
     void this.#lookAtAll();
   }
 
@@ -481,7 +519,7 @@ export class Reconciler {
   async #saveActivity(last = false): Promise<void> {
     const now = Date.now();
     const times = new Map<TerminalName, number>();
-    for (const { key, name, actual, lastActivityAt, inFlight } of this.#registry.all()) {
+    for (const { key, name, actual, lastActivityAt, inFlight } of this.#registry.users()) {
       if (actual?.phase === 'Running' || key.context !== null)
         times.set(name, inFlight > 0 ? now : lastActivityAt);
     }

@@ -4,8 +4,9 @@
  * @module
  */
 import type { Logger } from 'pino';
-import { EngineUnavailableError, lastLinesOf, ShuttingDownError } from '../errors.ts';
+import { EngineUnavailableError, lastLinesOf, OverBudgetError, ShuttingDownError } from '../errors.ts';
 import type { Policy } from '../policy/policy.ts';
+import { isWarmName } from '../terminal/names.ts';
 import type { PolicyId, Revision, Template, TerminalName, Workload } from '../terminal/terminal.ts';
 import { backoffMs } from './backoff.ts';
 import type { Templates } from './templates.ts';
@@ -45,6 +46,8 @@ export interface RolloutsOptions {
   readonly proven: (good: ReadonlyMap<PolicyId, GoodWorkload>) => void;
   /** How many terminals of a policy there are. */
   readonly count: (policy: PolicyId) => number;
+  /** Whether a policy has terminals that are nobody's: a new revision is tried on one of those, and on no user's. */
+  readonly hasWarm?: (policy: PolicyId) => boolean;
   readonly log: Logger;
   readonly now?: () => number;
 }
@@ -125,6 +128,7 @@ export class Rollouts {
 
   #mayGoFirst(policy: PolicyId, { stalled, moving, failed }: Track, name: TerminalName): boolean {
     if (!this.#good.has(policy) || moving.has(name)) return true;
+    if (!isWarmName(name) && this.#options.hasWarm?.(policy)) return false;
     return stalled === null && moving.size === 0 && !failed.has(name);
   }
 
@@ -241,7 +245,9 @@ export class Rollouts {
   }
 }
 
-/** Whether a failure speaks against the revision, and not against the engine or this process. */
+const notOfRevision = [EngineUnavailableError, OverBudgetError, ShuttingDownError];
+
+/** Whether a failure speaks against the revision, and not against the engine, the host or this process. */
 function isOfRevision(error: unknown): boolean {
-  return !(error instanceof EngineUnavailableError || error instanceof ShuttingDownError);
+  return !notOfRevision.some((kind) => error instanceof kind);
 }

@@ -65,6 +65,7 @@ export interface Declaration {
     | undefined;
   readonly startTimeoutSeconds?: number | undefined;
   readonly suspend: boolean;
+  readonly warm?: number | undefined;
 }
 
 /** The start time limits where a policy names none: plain, and while packages install. */
@@ -118,6 +119,7 @@ export function renderTemplate(
     rollout: renderRollout(declared),
     reset: declared.reset ?? null,
     suspended: declared.suspend,
+    warm: declared.warm ?? 0,
   };
 }
 

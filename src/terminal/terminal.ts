@@ -103,6 +103,8 @@ export interface Template {
   readonly reset: Reset | null;
   /** The policy is suspended: its terminals are left as they are. */
   readonly suspended: boolean;
+  /** How many are kept started that are nobody's yet. */
+  readonly warm: number;
 }
 
 /** What one terminal should be. */

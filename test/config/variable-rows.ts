@@ -123,6 +123,24 @@ export const rows: Readonly<Record<VariableName, Row>> = {
     ],
     bad: ['0', '1GB', 'much', '-1Gi'],
   },
+  TERMINALS_MAX_TERMINALS: {
+    field: ({ maxTerminals }) => maxTerminals,
+    whenUnset: null,
+    good: [
+      ['1', 1],
+      ['100000', 100_000],
+    ],
+    bad: ['0', '-1', '1.5', '20 terminals', '100001'],
+  },
+  TERMINALS_MAX_TOTAL_MEMORY: {
+    field: ({ maxTotalMemoryBytes }) => maxTotalMemoryBytes,
+    whenUnset: null,
+    good: [
+      ['16Gi', 2 ** 34],
+      ['500M', 500_000_000],
+    ],
+    bad: ['0', '1GB', 'much', '-1Gi'],
+  },
   TERMINALS_POLICIES_DIR: {
     field: ({ policiesDir }) => policiesDir,
     whenUnset: null,

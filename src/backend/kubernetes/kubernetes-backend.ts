@@ -43,7 +43,7 @@ export class KubernetesBackend implements Backend {
   readonly shared = true;
   /** Waiting for the operator costs nothing. */
   readonly concurrency = 256;
-  readonly unenforced: readonly string[] = ['resources.limits.pids', 'mounts', 'reset'];
+  readonly unenforced: readonly string[] = ['resources.limits.pids', 'mounts', 'reset', 'warm'];
   readonly platform: Readonly<Record<string, string>>;
   readonly activity: ClusterActivity;
   readonly #options: KubernetesBackendOptions;
