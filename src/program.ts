@@ -111,8 +111,10 @@ export class Program {
       templates,
       activity,
       good: new GoodStore(config.dataDir, log),
-      resets: new ResetStore(config.dataDir, log),
-      ...(backend.shared ? {} : { host: hostLimits(config) }),
+      // Where several processes use a backend, it keeps resets itself, and the cluster's quotas say what there is room for.
+      ...(backend.shared
+        ? {}
+        : { resets: new ResetStore(config.dataDir, log), host: hostLimits(config) }),
       log,
       acted: (act, terminal, reason) => {
         audit.acted(act, terminal, reason);

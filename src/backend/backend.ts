@@ -51,7 +51,7 @@ export interface Backend {
   readonly unenforced: readonly string[];
   /** Where its terminals' last use is kept; absent: with this process. */
   readonly activity?: ActivityRecord;
-  /** Several processes may use it at the same time. */
+  /** Several processes may use it at the same time; since when a home is clean is in what it observes (`Actual.clean`). */
   readonly shared?: true;
   /** How many terminals may be worked on at once; absent: as many as one machine stands. */
   readonly concurrency?: number;
@@ -109,7 +109,8 @@ export interface Backend {
   remove(key: TerminalKey, what: { readonly files: boolean }, signal: AbortSignal): Promise<void>;
 
   /**
-   * Removes a terminal and empties its home, but for these paths in it (absent: it can't, and no schedule is followed).
+   * Removes a terminal, or stops it where it can be replaced in one step, and empties its home, but for these paths in it
+   * (absent: it can't, and no schedule is followed).
    * Nothing outside of the home is touched, whatever links are in it. One that is not there may have a home all the same.
    * @throws StartFailedError where something can't be removed: then the terminal is stopped, and is reset at the next try
    */

@@ -119,7 +119,7 @@ function planHere([directory, ...more]: readonly string[], given: OptionValues, 
         inFlight: 0,
       })),
       opensAt: windowOpensAt,
-      resetAt: (policy, name) => resets.foresee(policy, name),
+      resetAt: (policy, name, kept) => resets.foresee(policy, name, kept),
       now,
     });
   });

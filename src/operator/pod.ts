@@ -44,7 +44,12 @@ export function podOf(terminal: TerminalResource, defaults: OperatorDefaults, ke
     metadata: {
       name: childNames(terminal).pod,
       ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
-      labels: { ...over?.labels, ...childLabels(terminal), [labels.revision]: revisionOf(spec) },
+      labels: {
+        ...defaults.pods.labels,
+        ...over?.labels,
+        ...childLabels(terminal),
+        [labels.revision]: revisionOf(spec),
+      },
       annotations: { ...over?.annotations, [keyHashAnnotation]: keyHash },
       ownerReferences: [ownerReference(terminal)],
     },
@@ -77,11 +82,22 @@ function podSpec(terminal: TerminalResource, defaults: OperatorDefaults): PodSpe
     enableServiceLinks: false,
     restartPolicy: 'Always',
     terminationGracePeriodSeconds: 10,
-    securityContext: podSecurityContext(spec),
+    securityContext: podSecurityContext(spec, defaults.pods),
+    ...placement(terminal, defaults),
     ...(spec.persistence.enabled ? { volumes: [home] } : {}),
     ...(defaults.imagePullSecrets.length > 0
       ? { imagePullSecrets: defaults.imagePullSecrets.map((name) => ({ name })) }
       : {}),
+  };
+}
+
+/** Whole or not at all: a part of one selector and a part of another may be what no node has. */
+function placement({ spec }: TerminalResource, { pods }: OperatorDefaults): Partial<PodSpec> {
+  const { nodeSelector, tolerations } = pods;
+  const own = spec.podTemplate?.spec ?? {};
+  return {
+    ...('nodeSelector' in own || Object.keys(nodeSelector).length === 0 ? {} : { nodeSelector }),
+    ...('tolerations' in own || tolerations.length === 0 ? {} : { tolerations }),
   };
 }
 
@@ -97,7 +113,7 @@ function containerOf(terminal: TerminalResource, defaults: OperatorDefaults): Co
     ports: [{ name: 'http', containerPort: terminalPort, protocol: 'TCP' }],
     env: environment(terminal),
     resources: resourcesOf(spec),
-    securityContext: containerSecurityContext(spec),
+    securityContext: containerSecurityContext(spec, defaults.pods),
     // The end of the startup probe sets off the readiness probe at once, so that a start is seen within a second.
     startupProbe: { ...probe, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: limit },
     readinessProbe: { ...probe, periodSeconds: 5, timeoutSeconds: 5, failureThreshold: 3 },

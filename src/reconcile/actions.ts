@@ -91,9 +91,10 @@ export class Actions {
   }
 
   /** Carries out what an administrator asked for, whatever the plan is. */
-  async obey(entry: Entry, { kind, reason }: Order): Promise<void> {
+  async obey(entry: Entry, { kind, reason }: Order, desired: Desired | undefined): Promise<void> {
     this.#log.info({ ...describe(entry), order: kind, reason }, 'reconcile');
     if (kind === 'stop') await this.#stop(entry);
+    else if (kind === 'reset' && desired && this.#backend.reset) await this.#reset(entry, desired, []);
     else await this.#remove(entry, `it is being ${pastOf[kind]}`, kind !== 'refresh');
     this.#done(kind, entry, reason);
   }
@@ -120,7 +121,7 @@ export class Actions {
       case 'delete':
         return this.#remove(entry, 'it is being deleted', true);
       case 'reset':
-        if (desired) await this.#reset(entry, desired);
+        if (desired) await this.#reset(entry, desired, desired.reset?.keep ?? []);
         return;
       case 'replace':
         return this.#replace(entry, desired, claim);
@@ -145,11 +146,12 @@ export class Actions {
   }
 
   /** The next request makes it anew. */
-  async #reset(entry: Entry, desired: Desired): Promise<void> {
+  async #reset(entry: Entry, desired: Desired, keep: readonly string[]): Promise<void> {
     this.#observations.doubt(entry, 'it is being reset');
-    await this.#backend.reset?.(desired, desired.reset?.keep ?? [], this.#signal);
+    await this.#backend.reset?.(desired, keep, this.#signal);
     await this.#emptied(entry);
-    this.#observations.record(entry, undefined);
+    // As for `remove`.
+    if (this.#backend.replace === undefined) this.#observations.record(entry, undefined);
   }
 
   async #replace(entry: Entry, desired: Desired | undefined, claim: Claim | null): Promise<void> {

@@ -111,6 +111,6 @@ export class Planner {
     if (isNobody(key.user)) return null;
     const policy = this.#options.policyOf(key);
     if (policy === undefined || (actual === undefined && waiters.size === 0)) return null;
-    return this.#options.resets.resetAt(policy, name);
+    return this.#options.resets.resetAt(policy, name, actual?.clean);
   }
 }

@@ -327,7 +327,9 @@ export class Reconciler {
   /** Whoever gave an order hears what came of it, and nobody else. */
   async #obey(entry: Entry): Promise<void> {
     for (let next = entry.orders.shift(); next !== undefined; next = entry.orders.shift()) {
-      await this.#actions.obey(entry, next.order).then(next.resolve, next.reject);
+      await this.#actions
+        .obey(entry, next.order, this.#planner.desired(entry))
+        .then(next.resolve, next.reject);
     }
   }
 

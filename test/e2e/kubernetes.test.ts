@@ -9,7 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
-import { call, chart } from '../charts/helm.ts';
+import { call, chart, find, render } from '../charts/helm.ts';
 import { withoutNode } from '../engines.ts';
 import { asUser, key, waitFor } from './program.ts';
 
@@ -18,6 +18,7 @@ const { TERMINALS_TEST_IMAGE: givenImage, TERMINALS_TEST_LOAD_IMAGE: load } = pr
 const required = process.env.TERMINALS_TEST_REQUIRE?.includes('kubernetes') === true;
 const small = { requests: { cpu: '10m', memory: '64Mi' } };
 const timeout = 600_000;
+const adminKey = 'key-of-administrators';
 
 async function reasonToSkip(): Promise<string | false> {
   const why = await withoutNode();
@@ -60,6 +61,7 @@ describe('the chart on a real node', { skip: await reasonToSkip(), timeout }, ()
     ];
     const values = {
       apiKey: key,
+      adminKey,
       // It is the whole cluster's, and other tests use it too.
       crd: { install: false },
       operator: { image: { repository, tag } },
@@ -206,6 +208,19 @@ describe('the chart on a real node', { skip: await reasonToSkip(), timeout }, ()
         .sort(),
       names,
     );
+  });
+
+  test('Prometheus may read the metrics with what its ServiceMonitor names', async () => {
+    const values = { apiKey: key, adminKey, serviceMonitor: { enabled: true } };
+    const monitor = find(await render({ values, namespace }), 'ServiceMonitor', 'web-terminals-orchestrator');
+    const secret = monitor.get('spec.endpoints.0.authorization.credentials.name');
+    const field = monitor.get('spec.endpoints.0.authorization.credentials.key');
+    const held = await kubectl('get', 'secret', String(secret), `-o=go-template={{index .data "${field}"}}`);
+    const read = async (bearer: string) =>
+      (await fetch(`${service.url}/metrics`, { headers: { authorization: `Bearer ${bearer}` } })).status;
+    assert.equal(await read(Buffer.from(held, 'base64').toString()), 200);
+    assert.notEqual(await read(key), 200);
+    await run('helm', ['test', 'web', '--namespace', namespace], { timeout: 60_000 });
   });
 
   test('a deleted Terminal leaves nothing behind', async () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pods, volumeClaims } from '../../src/kubernetes/objects.ts';
+import { keepAnnotation, resetAnnotation } from '../../src/operator/reset-request.ts';
 import { terminals } from '../../src/operator/terminal-resource.ts';
 import { withoutNode } from '../engines.ts';
 import { type Cluster, condition, openCluster, until } from './cluster.ts';
@@ -70,6 +71,64 @@ test('a real terminal: key and files outlive its Pod, and idleness; limits chang
     await cluster.patch(terminals, 't', { status: { lastActivityAt: now } }, 'status');
     assert.match(await execute(cluster, 't', 'cat ~/file'), /kept/);
   });
+});
+
+/** Asks for a reset, and waits until it is done. */
+async function reset(cluster: Cluster, keep: readonly string[]): Promise<void> {
+  const at = new Date().toISOString();
+  const annotations = { [resetAnnotation]: at, [keepAnnotation]: JSON.stringify(keep) };
+  await cluster.patch(terminals, 't', { metadata: { annotations } });
+  await cluster.status('t', ({ phase, lastResetAt }) => phase === 'Idle' && lastResetAt === at, 60_000);
+}
+
+async function wake(cluster: Cluster): Promise<void> {
+  const status = { lastActivityAt: new Date().toISOString() };
+  await cluster.patch(terminals, 't', { status }, 'status');
+}
+
+test('a reset empties a home whatever its user made in it, and what is to stay stays', {
+  skip,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  cluster.operator();
+  await cluster.terminal('t', small);
+  const made = await execute(
+    cluster,
+    't',
+    `cd; mkdir -p .config/git work/deep $'a\\nb' -- -rf '*' && echo g > .config/git/config && echo w > work/deep/file
+echo n > '; rm -rf notes'; echo k > notes; ln -s /etc etc; ln -s /etc/passwd .config/link; chmod 0 work/deep work
+sudo mkdir -p of-root/deep && sudo touch of-root/deep/file && sudo chmod 0 of-root && sudo chattr +i notes 2>/dev/null
+chmod 0 . && echo made`,
+  );
+  assert.match(made, /made/);
+  await reset(cluster, ['.config/git', 'notes']);
+  await wake(cluster);
+  assert.match(await execute(cluster, 't', 'cd; cat notes .config/git/config'), /k\s+g/);
+  // What the image puts there at each start is all that is there beside.
+  const left = await execute(
+    cluster,
+    't',
+    'cd; find . -mindepth 1 ! -path "./.local*" | sort | tr "\\n" " "',
+  );
+  assert.match(
+    left,
+    /^\.\/\.bashrc \.\/\.config \.\/\.config\/git \.\/\.config\/git\/config (\.\/\.\S+ )*\.\/notes $/,
+  );
+  assert.match(await execute(cluster, 't', 'head -c 4 /etc/passwd'), /root/);
+});
+
+test('a restricted terminal is reset where Pod Security enforces "restricted"', { skip }, async (t) => {
+  const cluster = await openCluster(t, { 'pod-security.kubernetes.io/enforce': 'restricted' });
+  cluster.operator();
+  await cluster.terminal('t', { ...small, restricted: true });
+  await execute(
+    cluster,
+    't',
+    'cd; mkdir -p shut/deep; echo x > shut/deep/file; chmod 0 shut/deep shut; echo x > file',
+  );
+  await reset(cluster, []);
+  await wake(cluster);
+  assert.match(await execute(cluster, 't', 'ls -A ~; echo end'), /^(?!.*(shut|file)).*end\s*$/s);
 });
 
 test('a restricted terminal runs where Pod Security enforces "restricted"', { skip }, async (t) => {
