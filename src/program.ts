@@ -112,9 +112,7 @@ export class Program {
       activity,
       good: new GoodStore(config.dataDir, log),
       // Where several processes use a backend, it keeps resets itself, and the cluster's quotas say what there is room for.
-      ...(backend.shared
-        ? {}
-        : { resets: new ResetStore(config.dataDir, log), host: hostLimits(config) }),
+      ...(backend.shared ? {} : { resets: new ResetStore(config.dataDir, log), host: hostLimits(config) }),
       log,
       acted: (act, terminal, reason) => {
         audit.acted(act, terminal, reason);

@@ -15,6 +15,12 @@ import {
   terminalPort,
 } from './child-names.ts';
 import type { OperatorDefaults } from './defaults.ts';
+import {
+  keepsPackages,
+  packageCacheAnnotations,
+  packageCacheMounts,
+  packageCacheVolume,
+} from './package-cache.ts';
 import { containerSecurityContext, filtersDomains, podSecurityContext, restrict } from './pod-security.ts';
 import { contextProblems, overlay } from './pod-template.ts';
 import { ownerReference, type TerminalResource, type TerminalSpec } from './terminal-resource.ts';
@@ -50,7 +56,7 @@ export function podOf(terminal: TerminalResource, defaults: OperatorDefaults, ke
         ...childLabels(terminal),
         [labels.revision]: revisionOf(spec),
       },
-      annotations: { ...over?.annotations, [keyHashAnnotation]: keyHash },
+      annotations: { ...over?.annotations, ...packageCacheAnnotations(spec), [keyHashAnnotation]: keyHash },
       ownerReferences: [ownerReference(terminal)],
     },
     spec: spec.restricted ? restrict(rendered) : rendered,
@@ -84,7 +90,9 @@ function podSpec(terminal: TerminalResource, defaults: OperatorDefaults): PodSpe
     terminationGracePeriodSeconds: 10,
     securityContext: podSecurityContext(spec, defaults.pods),
     ...placement(terminal, defaults),
-    ...(spec.persistence.enabled ? { volumes: [home] } : {}),
+    ...(spec.persistence.enabled
+      ? { volumes: [home, ...(keepsPackages(spec) ? [packageCacheVolume] : [])] }
+      : {}),
     ...(defaults.imagePullSecrets.length > 0
       ? { imagePullSecrets: defaults.imagePullSecrets.map((name) => ({ name })) }
       : {}),
@@ -120,7 +128,14 @@ function containerOf(terminal: TerminalResource, defaults: OperatorDefaults): Co
     livenessProbe: { ...probe, periodSeconds: 20, timeoutSeconds: 10, failureThreshold: 6 },
     // What it said last is then in the Pod's status, and from there in the Terminal's.
     terminationMessagePolicy: 'FallbackToLogsOnError',
-    ...(spec.persistence.enabled ? { volumeMounts: [{ name: 'home', mountPath: homeTarget }] } : {}),
+    ...(spec.persistence.enabled
+      ? {
+          volumeMounts: [
+            { name: 'home', mountPath: homeTarget },
+            ...(keepsPackages(spec) ? packageCacheMounts : []),
+          ],
+        }
+      : {}),
   };
 }
 

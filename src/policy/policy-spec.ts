@@ -55,7 +55,7 @@ export interface PolicySpec {
     };
   };
   /**
-   * Debian packages. On Docker they are installed once, into an image; elsewhere when a terminal starts.
+   * Debian packages. On Docker they are installed once, into an image; on Kubernetes at a terminal's first start; else at each.
    */
   readonly packages: string[];
   /**

@@ -99,12 +99,12 @@ export class Admission {
     const { actions, queue, registry } = this.#options;
     const reason = 'to make room for a terminal that is asked for';
     if (!isNobody(entry.key.user)) {
-      await actions.obey(entry, { kind: 'stop', reason });
+      await actions.obey(entry, { kind: 'stop', reason }, undefined);
       return actions.inspect(entry);
     }
     entry.kept = false;
     await queue.settled(entry.name);
-    if (entry.actual !== undefined) await actions.obey(entry, { kind: 'delete', reason });
+    if (entry.actual !== undefined) await actions.obey(entry, { kind: 'delete', reason }, undefined);
     registry.drop(entry);
   }
 }

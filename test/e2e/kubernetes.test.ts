@@ -223,6 +223,36 @@ describe('the chart on a real node', { skip: await reasonToSkip(), timeout }, ()
     await run('helm', ['test', 'web', '--namespace', namespace], { timeout: 60_000 });
   });
 
+  test('an administrator has a home emptied, which stays the same volume', async () => {
+    const dora = asUser(service, 'dora');
+    await dora.execute('echo x > ~/file; sudo touch ~/of-root');
+    const home = await uidOf('pvc', 'terminals-default-dora-home');
+    const answer = await fetch(`${service.url}/api/v1/terminals/refresh`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${adminKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ user_id: 'dora', only_idle: false, reset: true }),
+    });
+    assert.equal(answer.status, 200, await answer.text());
+    assert.equal(await dora.execute('ls ~'), '');
+    assert.equal(await uidOf('pvc', 'terminals-default-dora-home'), home);
+  });
+
+  test('the schedule of a policy empties homes once, also of who is not there', async () => {
+    const emil = asUser(service, 'emil', 'quick');
+    await emil.execute('echo x > ~/file; echo kept > ~/notes');
+    await gone('pod', 'terminals-quick-emil');
+    const schedule = `${new Date(Date.now() + 15_000).toISOString().slice(0, 19)}Z`;
+    const quick = { ...policies.quick, reset: { schedule, keep: ['notes'] } };
+    await helm('upgrade', { ...policies, quick });
+    const lastReset = () =>
+      kubectl('get', 'terminal', 'terminals-quick-emil', '-o=jsonpath={.status.lastResetAt}');
+    await waitFor(async () => (await lastReset()) !== '' || undefined, 60_000);
+    assert.equal(await emil.execute('ls ~'), 'notes');
+    const first = await lastReset();
+    await gone('pod', 'terminals-quick-emil');
+    assert.equal(await lastReset(), first);
+  });
+
   test('a deleted Terminal leaves nothing behind', async () => {
     const name = 'terminals-default-alice';
     await kubectl('delete', 'terminal', name);
