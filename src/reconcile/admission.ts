@@ -60,6 +60,11 @@ export class Admission {
     });
   }
 
+  /** Whether there is room for so much only. */
+  get limited(): boolean {
+    return this.#budget.limited;
+  }
+
   /** As `Actions.perform`. @throws what that throws; OverBudgetError where there is no room for a start */
   async perform(entry: Entry, action: Action, desired: Desired | undefined): Promise<void> {
     const { actions, synced, resync } = this.#options;
@@ -104,7 +109,8 @@ export class Admission {
     }
     entry.kept = false;
     await queue.settled(entry.name);
-    if (entry.actual !== undefined) await actions.obey(entry, { kind: 'delete', reason }, undefined);
+    const there = entry.actual !== undefined || !entry.observed;
+    if (there) await actions.obey(entry, { kind: 'delete', reason }, undefined);
     registry.drop(entry);
   }
 }

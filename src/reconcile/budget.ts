@@ -153,13 +153,12 @@ export class Budget {
 
   /** The memory of which a terminal has the room; null: it has none. */
   #held(entry: Entry): number | null {
-    const { actual, reservedBytes, kept, taken } = entry;
+    const { actual, heldBytes, reservedBytes, kept, taken } = entry;
     // Whoever takes it has the room.
     if (taken) return null;
-    const runs = actual !== undefined && actual.phase !== 'Idle';
-    if (!runs && !kept) return reservedBytes;
-    const limit = runs ? actual.limits?.memoryBytes : undefined;
-    return Math.max(reservedBytes ?? 0, limit ?? this.#options.declared(entry)?.limits.memoryBytes ?? 0);
+    if (heldBytes === null && !kept) return reservedBytes;
+    const limit = actual?.limits?.memoryBytes ?? this.#options.declared(entry)?.limits.memoryBytes ?? 0;
+    return Math.max(reservedBytes ?? 0, heldBytes ?? 0, limit);
   }
 
   *#all(): Iterable<Entry> {

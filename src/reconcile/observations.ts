@@ -46,6 +46,8 @@ export class Observations {
   record(entry: Entry, actual: Actual | undefined): void {
     const before = entry.actual;
     entry.actual = actual;
+    const runs = actual !== undefined && actual.phase !== 'Idle';
+    entry.heldBytes = runs ? (actual.limits?.memoryBytes ?? 0) : null;
     // Used by another process.
     entry.lastActivityAt = Math.max(entry.lastActivityAt, actual?.lastActivityAt ?? 0);
     entry.observed = true;

@@ -441,8 +441,13 @@ export class Reconciler {
 
   /** What is heard may be older than what was done since: it says that something is to be done, and not yet what. */
   #hear(entry: Entry, actual: Actual | undefined): void {
+    const { heldBytes } = entry;
     this.#observations.observe(entry, actual);
     entry.observed = false;
+    if (entry.heldBytes !== null || heldBytes === null || !this.#admission.limited) return;
+    // Its room is another's only once the backend was asked.
+    entry.heldBytes = heldBytes;
+    this.#queue.add(entry.name, false);
   }
 
   #lastActivity(actual: Actual | undefined): number {

@@ -51,6 +51,8 @@ export class Entry implements Activity {
   kept = false;
   /** It is nobody's, and is becoming somebody's right now: only whoever does that may touch it. */
   taken = false;
+  /** Memory of the host that it has, as far as is known for sure; null: it does not run. */
+  heldBytes: number | null = null;
   /** Memory of the host that is set aside for its start; null: it does not start. */
   reservedBytes: number | null = null;
   /** Its run is being ended to make room for another's; whatever else is to be done with it waits for that. */
@@ -137,7 +139,7 @@ export class Registry {
   /** Forgets an entry that stands for nothing: no terminal, nobody waiting. */
   prune(entry: Entry): void {
     if (entry.actual !== undefined || entry.waiters.size > 0 || entry.inFlight > 0) return;
-    if (entry.orders.length > 0 || entry.kept || entry.taken) return;
+    if (entry.orders.length > 0 || entry.kept || entry.taken || entry.heldBytes !== null) return;
     this.drop(entry);
   }
 

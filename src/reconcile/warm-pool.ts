@@ -128,8 +128,7 @@ export class WarmPool {
   /** Whether the host has room for it; one that runs has it already, unless there is too little for all. */
   #hasRoom(entry: Entry): boolean {
     const { terminals, memoryBytes } = this.#options.budget.left;
-    const runs = entry.actual !== undefined && entry.actual.phase !== 'Idle';
-    return runs
+    return entry.heldBytes !== null
       ? terminals >= 0 && memoryBytes >= 0
       : terminals >= 1 && memoryBytes >= this.#declaredBytes(entry);
   }
