@@ -46,6 +46,8 @@ export interface Config {
   readonly imageIsSet: boolean;
   readonly host: string;
   readonly port: number;
+  /** Processes that serve requests; 1: the one that manages the terminals does. */
+  readonly workers: number;
   readonly networks: readonly string[];
   readonly publishHost: string;
   /** Absolute. */
@@ -106,6 +108,7 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
   const image = setting('TERMINALS_IMAGE', read.parseImage);
   const port = setting('TERMINALS_PORT', read.parsePort);
   const host = setting('TERMINALS_HOST', read.parseHost);
+  const workers = setting('TERMINALS_WORKERS', read.parseWorkers);
   const networks = setting('TERMINALS_NETWORK', (text) => read.list(text).map(read.parseNetwork));
   const publishHost = setting('TERMINALS_DOCKER_HOST', read.parsePublishHost);
   const dataDir = setting('TERMINALS_DATA_DIR', (text) => path.resolve(cwd, text));
@@ -164,6 +167,7 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
     imageIsSet: image.isSet,
     host: host.value,
     port: port.value,
+    workers: workers.value,
     networks: networks.value,
     publishHost: publishHost.value,
     dataDir: dataDir.value,

@@ -2,7 +2,6 @@
  * The whole program put together: every part is made here and handed what it needs.
  * @module
  */
-import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { AdminAccess } from './admin/access.ts';
@@ -27,13 +26,9 @@ import type { Policy } from './policy/policy.ts';
 import { PolicyWriter } from './policy/policy-writer.ts';
 import { PolicyStore } from './policy/store.ts';
 import { Discovery } from './proxy/discovery.ts';
-import { Gateway } from './proxy/gateway.ts';
-import { Router } from './proxy/route.ts';
-import { createServer } from './proxy/server.ts';
+import { ProxyServer } from './proxy/proxy-server.ts';
+import { discoveryRoute } from './proxy/server.ts';
 import { Sessions } from './proxy/sessions.ts';
-import { terminalSockets } from './proxy/terminal-sockets.ts';
-import { Upstreams } from './proxy/upstreams.ts';
-import type { WebSocketProxy } from './proxy/websocket/websocket-proxy.ts';
 import { ActivityStore } from './reconcile/activity-store.ts';
 import type { HostLimits } from './reconcile/budget.ts';
 import { GoodStore } from './reconcile/good-store.ts';
@@ -42,6 +37,8 @@ import { Preparation } from './reconcile/preparation.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { ResetStore } from './reconcile/reset-store.ts';
 import { Templates } from './reconcile/templates.ts';
+import { Leases } from './workers/leases.ts';
+import { Primary } from './workers/primary.ts';
 
 export interface ProgramOptions {
   readonly config: Config;
@@ -53,8 +50,6 @@ export interface ProgramOptions {
 
 /** How often it is looked whether policies are still as well as they were. */
 const statusMs = 5_000;
-/** Requests under way at a shutdown get this long; Docker and Kubernetes kill after 10 and 30 s. */
-const drainMs = 8_000;
 
 /** Who may use the admin API by this configuration. */
 function adminAccess(
@@ -84,9 +79,8 @@ export class Program {
   readonly #options: ProgramOptions;
   readonly #discovery: Discovery;
   readonly #preparation: Preparation;
-  readonly #upstreams = new Upstreams();
-  readonly #sockets: WebSocketProxy;
-  readonly #app: FastifyInstance;
+  /** Serves requests: this process, or workers of it. */
+  readonly #front: ProxyServer | Primary;
   readonly #statuses: PolicyStatuses;
   readonly #metrics = new Metrics();
   readonly #stopping = new AbortController();
@@ -104,6 +98,7 @@ export class Program {
     const source = policySource(config, options.cwd, log);
     const rules = policyRules(config);
     const policies = new PolicyStore({ source, rules, log });
+    const leases = config.workers > 1 ? new Leases() : null;
     const activity = backend.activity ?? new ActivityStore(config.dataDir, log);
     const reconciler = new Reconciler({
       backend,
@@ -123,6 +118,7 @@ export class Program {
         audit.drifted(terminal, drift);
         metrics.drifted(drift);
       },
+      ...(leases === null ? {} : { elsewhere: leases }),
     });
     const statuses = new PolicyStatuses({
       policies,
@@ -138,8 +134,6 @@ export class Program {
       },
     });
     policies.onChange((next, previous) => audit.policiesChanged(next, previous));
-    const router = new Router({ authenticator, policies, unknownGroups: config.unknownGroups });
-    const sessions = new Sessions();
 
     this.policies = policies;
     this.#statuses = statuses;
@@ -153,60 +147,70 @@ export class Program {
     });
     const workloadsOf = (policy: Policy) => reconciler.rollouts.workloadsOf(policy);
     this.#preparation = new Preparation({ backend, policies, workloadsOf, log });
-    this.#sockets = terminalSockets({ authenticator, router, reconciler, sessions, audit, log });
-    this.#app = createServer({
-      gateway: new Gateway({
-        router,
+    const ownRoutes = (app: FastifyInstance) => {
+      const { version } = options;
+      const { kind, unenforced } = backend;
+      const access = adminAccess(config, keys, authenticator, identifying);
+      healthRoutes(app, { version, backend: kind, unenforced, notReady: () => this.#notReady() });
+      discoveryRoute(app, { discovery: this.#discovery, authenticator, policies, log });
+      const sources = {
+        version,
+        backend: kind,
         reconciler,
-        upstreams: this.#upstreams,
-        sessions,
+        policies,
+        statuses,
+        sockets: () => this.#front.sockets,
+        elsewhere: () => this.#front.counted(),
+      };
+      metricsRoute(app, { access, metrics, audit, sources });
+      const secret = config.policiesGit?.webhookSecret ?? null;
+      webhookRoute(app, { secret, reload: () => policies.reload(), audit, log });
+      adminApi(app, {
+        access,
+        policies,
+        reload: () => policies.reload(),
+        rules,
+        templates,
+        statuses,
+        writer: new PolicyWriter({
+          // Only files of a directory are edited here; what comes from Git or a ConfigMap is changed there.
+          directory: source instanceof DirectorySource ? config.policiesDir : null,
+          cwd: options.cwd,
+          enabled: config.policyWrites,
+          rules,
+          source,
+          store: policies,
+        }),
+        reconciler,
+        backend,
+        unknownGroups: config.unknownGroups,
+        version,
         audit,
         log,
-        answered: (status, ms) => metrics.request(status, ms),
-      }),
-      discovery: this.#discovery,
-      authenticator,
-      policies,
-      log,
-      ownRoutes: (app) => {
-        healthRoutes(app, {
-          version: options.version,
-          backend: backend.kind,
-          unenforced: backend.unenforced,
-          notReady: () => this.#notReady(),
-        });
-        const access = adminAccess(config, keys, authenticator, identifying);
-        const { version } = options;
-        const { kind } = backend;
-        const sources = { version, backend: kind, reconciler, policies, statuses, sockets: this.#sockets };
-        metricsRoute(app, { access, metrics, audit, sources });
-        const secret = config.policiesGit?.webhookSecret ?? null;
-        webhookRoute(app, { secret, reload: () => policies.reload(), audit, log });
-        adminApi(app, {
-          access,
-          policies,
-          reload: () => policies.reload(),
-          rules,
-          templates,
-          statuses,
-          writer: new PolicyWriter({
-            // Only files of a directory are edited here; what comes from Git or a ConfigMap is changed there.
-            directory: source instanceof DirectorySource ? config.policiesDir : null,
-            cwd: options.cwd,
-            enabled: config.policyWrites,
-            rules,
-            source,
-            store: policies,
-          }),
-          reconciler,
-          backend,
-          unknownGroups: config.unknownGroups,
-          version: options.version,
-          audit,
-          log,
-        });
-      },
-    });
+      });
+    };
+    this.#front =
+      leases === null
+        ? new ProxyServer({
+            terminals: reconciler,
+            policies,
+            authenticator,
+            unknownGroups: config.unknownGroups,
+            sessions: new Sessions(),
+            audit,
+            log,
+            answered: (status, ms) => metrics.request(status, ms),
+            ownRoutes,
+          })
+        : new Primary({
+            count: config.workers,
+            environment: madeKey(config),
+            terminals: reconciler,
+            leases,
+            policies,
+            log,
+            ownRoutes,
+          });
   }
 
   /**
@@ -220,34 +224,25 @@ export class Program {
         'TERMINALS_MAX_TERMINALS and TERMINALS_MAX_TOTAL_MEMORY bound one host; here use a ResourceQuota',
       );
     }
-    this.reconciler.onGone(({ address }) => this.#upstreams.release(address));
+    this.reconciler.onGone((terminal) => this.#front.gone(terminal));
     await this.policies.start(this.#stopping.signal);
     await this.reconciler.start();
-    await this.#app.ready();
-    this.#app.server.on('upgrade', (request, socket, head) =>
-      this.#sockets.handleUpgrade(request, socket, head),
-    );
-    await this.#app.listen({ host: config.host, port: config.port });
+    const port = await this.#front.listen(config);
     this.#metrics.begin();
     this.#watchStatuses();
     // Not awaited: it takes a short-lived terminal a policy, and requests wait for it only where they need it.
     void this.#discovery.start();
     this.#preparation.start();
-    return baseUrl(this.#app.server.address(), config.host);
+    return baseUrl(config.host, port);
   }
 
   /** Takes no more requests, lets those under way end, tells WebSockets to come back; terminals go on running. */
   async close(): Promise<void> {
     this.#stopping.abort();
-    const drained = this.#app.close();
-    const late = setTimeout(() => this.#app.server.closeAllConnections(), drainMs).unref();
-    await this.#sockets.closeAll(1012, 'Terminals restarts; connect again', 1_000);
-    await drained;
-    clearTimeout(late);
+    await this.#front.close();
     await this.#discovery.close();
     await this.#preparation.close();
     await this.reconciler.close();
-    await this.#upstreams.close();
     await this.#options.backend.close();
   }
 
@@ -268,8 +263,13 @@ export class Program {
   }
 }
 
-function baseUrl(address: AddressInfo | string | null, host: string): string {
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+/** A key that was made for this run is not in the environment, where workers look for it. */
+function madeKey({ auth }: Config): Readonly<Record<string, string>> {
+  const key = auth.mode === 'key' && auth.made ? auth.keys[0] : undefined;
+  return key === undefined ? {} : { TERMINALS_API_KEY: key.reveal() };
+}
+
+function baseUrl(host: string, port: number): string {
   const anywhere = host === '0.0.0.0' || host === '::';
   const name = anywhere ? '127.0.0.1' : host;
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;

@@ -1,5 +1,7 @@
 /** `terminals serve`: the controller and the proxy. @module */
+import type { Worker } from 'node:cluster';
 import { once } from 'node:events';
+import type { Logger } from 'pino';
 import type { Backend } from '../backend/backend.ts';
 import { chooseBackend } from '../backend/choose.ts';
 import type { Config } from '../config.ts';
@@ -8,6 +10,7 @@ import { version } from '../main.ts';
 import { builtinPolicy } from '../policy/builtin.ts';
 import { Program } from '../program.ts';
 import { renderWorkload } from '../terminal/desired.ts';
+import { WorkerProgram } from '../worker-program.ts';
 import type { Command, Io } from './command.ts';
 import { configFlags, configHelp, readConfig } from './configuration.ts';
 
@@ -26,8 +29,15 @@ Exit codes: 0 ended by a signal, 1 it could not start, 2 the call's words are of
   options: { dev: { type: 'boolean' }, ...configFlags },
   async run(values, _positionals, io) {
     const dev = values.dev === true;
-    const config = readConfig(values, io, dev);
-    const log = await createLogger({ level: config.logLevel, pretty: process.stdout.isTTY === true });
+    const worker = await asWorker();
+    // What there is to warn of, the primary has.
+    const config = readConfig(values, worker ? { ...io, err: () => undefined } : io, dev);
+    const log = await createLogger({
+      level: config.logLevel,
+      pretty: process.stdout.isTTY === true,
+      shared: config.workers > 1,
+    });
+    if (worker) return work(worker, config, log);
     const backend = await chooseBackend(config, io.env, log);
     if (backend.kind === 'process') await install(backend, io);
 
@@ -44,6 +54,18 @@ Exit codes: 0 ended by a signal, 1 it could not start, 2 the call's words are of
     return 0;
   },
 };
+
+/** This process as one of another's workers; undefined: it is none. */
+async function asWorker(): Promise<Worker | undefined> {
+  return process.connected ? (await import('node:cluster')).default.worker : undefined;
+}
+
+/** Signals are the primary's to heed, which has its workers end in order. */
+async function work(worker: Worker, config: Config, log: Logger): Promise<number> {
+  await new WorkerProgram({ config, log: log.child({ worker: worker.id }), worker }).run();
+  worker.disconnect();
+  return 0;
+}
 
 /** The first start installs Open Terminal, which takes a while: somebody looks on. */
 async function install(backend: Backend, io: Io): Promise<void> {

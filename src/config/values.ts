@@ -5,6 +5,7 @@
  * @module
  */
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { closest } from '../closest.ts';
 import { asymmetricAlgorithms } from '../identity/algorithms.ts';
 import { parseKeys } from '../identity/keys.ts';
@@ -94,6 +95,16 @@ export function parseImagePattern(text: string): string {
     'not a list of image patterns.',
     'Write e.g. ghcr.io/open-webui/*,registry.example.com/team/*:1.*',
   );
+}
+
+const mostWorkers = 128;
+
+/** As many as there are cores that this process may use, by its cgroup as well, or a number; 0 says the same as 1. */
+export function parseWorkers(text: string): number {
+  if (text === 'auto') return availableParallelism();
+  const workers = Number(text);
+  if (/^\d+$/.test(text) && workers <= mostWorkers) return Math.max(workers, 1);
+  throw invalid('not a number of workers.', `Write auto, or a number up to ${mostWorkers}.`);
 }
 
 export function parsePort(text: string): number {

@@ -45,6 +45,12 @@ const general = [
   { name: 'TERMINALS_PORT', default: '3000', meaning: 'port it listens on; 0: any free one' },
   { name: 'TERMINALS_HOST', default: '0.0.0.0', meaning: 'address it listens on' },
   {
+    name: 'TERMINALS_WORKERS',
+    default: '1',
+    meaning:
+      'processes that serve requests: 1, or `auto`, as many as there are cores; from 2 on beside the one that manages the terminals',
+  },
+  {
     name: 'TERMINALS_NETWORK',
     aliases: ['TERMINALS_DOCKER_NETWORK'],
     default: '',

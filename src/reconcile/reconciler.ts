@@ -68,6 +68,16 @@ export interface ReconcilerOptions {
   readonly host?: HostLimits;
   /** How often everything is listed and compared, whatever the events said. */
   readonly resyncMs?: number;
+  /** Who uses terminals from other processes of this program; absent: nobody. */
+  readonly elsewhere?: UsedElsewhere;
+}
+
+/** Uses of terminals that this process does not see by itself. */
+export interface UsedElsewhere {
+  /** Whether somebody may begin to use it without being seen. */
+  isHeld(name: TerminalName): boolean;
+  /** Resolves when all its use is known; none begins before whoever waits for this has gone on. */
+  recall(name: TerminalName): Promise<void>;
 }
 
 /** A terminal that runs, and how its use is told. */
@@ -86,6 +96,8 @@ function queueOptions({ concurrency }: Backend): QueueOptions {
 const patienceMs = 30_000;
 /** A look at one terminal takes at most this many steps before it gives way to others. */
 const maxSteps = 4;
+/** What ends the connections to one that runs. */
+const takesDown: ReadonlySet<Plan['action']['kind']> = new Set(['stop', 'replace', 'reset', 'delete']);
 /** So long is planned without a break. */
 const turnMs = 5;
 
@@ -106,6 +118,7 @@ export class Reconciler {
   readonly #planner: Planner;
   readonly #resets: Resets;
   readonly #admission: Admission;
+  readonly #elsewhere: ReconcilerOptions['elsewhere'];
   readonly #goodStore: ReconcilerOptions['good'];
   #saved: SavedActivity = { lastActivityAt: () => null };
   #synced = false;
@@ -120,6 +133,7 @@ export class Reconciler {
     this.#resyncMs = options.resyncMs ?? 60_000;
     this.#queue = new WorkQueue((name) => this.#reconcile(name), queueOptions(options.backend));
     this.#goodStore = options.good;
+    this.#elsewhere = options.elsewhere;
     this.#rollouts = new Rollouts({
       templates: options.templates,
       proven: (good) => options.good?.save(good),
@@ -364,6 +378,11 @@ export class Reconciler {
       if (plan.action.kind === 'replace' && desired && prepared !== desired.revision) {
         await this.#actions.prepare(entry, desired);
         prepared = desired.revision;
+        continue;
+      }
+      // So that it is not taken down under who has just begun to use it: with all that is known, it is planned again.
+      if (takesDown.has(plan.action.kind) && this.#elsewhere?.isHeld(entry.name)) {
+        await this.#elsewhere.recall(entry.name);
         continue;
       }
       await this.#admission.perform(entry, plan.action, desired);

@@ -102,7 +102,7 @@ export class Entry implements Activity {
 }
 
 /** A header value holds no line feed, so that these parts can't run into each other. */
-function lookupKey(key: TerminalKey): string {
+export function lookupKey(key: TerminalKey): string {
   return `${key.policy}\n${key.context ?? ''}\n${key.user}`;
 }
 

@@ -17,7 +17,7 @@ import { PolicyWriter } from '../../src/policy/policy-writer.ts';
 import { Discovery } from '../../src/proxy/discovery.ts';
 import { Gateway } from '../../src/proxy/gateway.ts';
 import { Router } from '../../src/proxy/route.ts';
-import { createServer } from '../../src/proxy/server.ts';
+import { createServer, discoveryRoute } from '../../src/proxy/server.ts';
 import { Sessions } from '../../src/proxy/sessions.ts';
 import { terminalSockets } from '../../src/proxy/terminal-sockets.ts';
 import { Upstreams } from '../../src/proxy/upstreams.ts';
@@ -124,14 +124,12 @@ export async function stack(t: TestContext, options: StackOptions = {}): Promise
   const discovery = new Discovery({ backend, policies, templates, admit, log });
   const sessions = new Sessions();
   const audit = new Audit(null);
-  const sockets = terminalSockets({ authenticator, router, reconciler, sessions, audit, log });
+  const sockets = terminalSockets({ authenticator, router, terminals: reconciler, sessions, audit, log });
   const app = createServer({
-    gateway: new Gateway({ router, reconciler, upstreams, sessions, audit, log }),
-    discovery,
-    authenticator,
-    policies,
+    gateway: new Gateway({ router, terminals: reconciler, upstreams, sessions, audit, log }),
     log,
     ownRoutes: (server) => {
+      discoveryRoute(server, { discovery, authenticator, policies, log });
       healthRoutes(server, {
         version: '1.2.3',
         backend: backend.kind,
