@@ -7,6 +7,7 @@ export type Contender =
   | 'terminals'
   | 'docker run'
   | 'cold start'
+  | 'one process'
   | 'shared key'
   | 'bare Pod'
   | 'limit';

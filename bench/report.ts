@@ -9,6 +9,7 @@ const contenders: readonly Contender[] = [
   'reply-from',
   'docker run',
   'cold start',
+  'one process',
   'shared key',
   'bare Pod',
   'terminals',

@@ -88,8 +88,11 @@ export class Metrics {
     const elsewhere = await sources.elsewhere();
     const { prom, registry } = this.#meters;
     if (elsewhere.length === 0) return registry.metrics();
-    const all = [await registry.getMetricsAsJSON(), ...elsewhere];
-    return prom.AggregatorRegistry.aggregate(all).metrics();
+    // What makes no sum, such as the time of the start, is said of this process.
+    const own = (await registry.getMetricsAsJSON()).map((metric) =>
+      metric.aggregator === 'omit' ? { ...metric, aggregator: 'first' as const } : metric,
+    );
+    return prom.AggregatorRegistry.aggregate([own, ...elsewhere]).metrics();
   }
 
   /** What a process that only serves requests has counted. @param open WebSockets */

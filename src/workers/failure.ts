@@ -34,6 +34,7 @@ const made: Readonly<
   'image-pull-failed': (...words) => new errors.ImagePullError(...words),
   'start-failed': (...words) => new errors.StartFailedError(...words),
   'start-timeout': (...words) => new errors.StartTimeoutError(...words),
+  'secret-missing': (...words) => new errors.SecretMissingError(...words),
   'terminal-paused': (...words) => new errors.TerminalPausedError(...words),
   'upstream-timeout': (...words) => new errors.UpstreamTimeoutError(...words),
   'shutting-down': () => new errors.ShuttingDownError(),

@@ -21,6 +21,7 @@ const all: readonly errors.TerminalsError[] = [
   new errors.ImagePullError('No such image.', hint),
   new errors.StartFailedError('It ended.', hint),
   new errors.StartTimeoutError('It is slow.', hint),
+  new errors.SecretMissingError('It has no value.', hint),
   new errors.TerminalPausedError('It is paused.', hint),
   new errors.UpstreamTimeoutError('It did not answer.', hint),
   new errors.ShuttingDownError(),

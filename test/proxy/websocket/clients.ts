@@ -52,7 +52,7 @@ export interface TerminalServer {
 }
 
 /** Lets the stack's upstream speak WebSocket. */
-export function speaks(t: TestContext, proxy: Stack): TerminalServer {
+export function speaks(t: TestContext, proxy: Pick<Stack, 'upstream'>): TerminalServer {
   const server = new WebSocketServer({ noServer: true });
   const peers: Peer[] = [];
   const requests: IncomingMessage[] = [];
