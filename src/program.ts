@@ -38,7 +38,7 @@ import { Reconciler } from './reconcile/reconciler.ts';
 import { ResetStore } from './reconcile/reset-store.ts';
 import { Templates } from './reconcile/templates.ts';
 import { Leases } from './workers/leases.ts';
-import { Primary } from './workers/primary.ts';
+import type { Primary } from './workers/primary.ts';
 
 export interface ProgramOptions {
   readonly config: Config;
@@ -46,6 +46,8 @@ export interface ProgramOptions {
   readonly log: Logger;
   readonly cwd: string;
   readonly version: string;
+  /** Has `config.workers` serve, and is loaded only for that; absent: this process does. */
+  readonly Primary?: typeof Primary;
 }
 
 /** How often it is looked whether policies are still as well as they were. */
@@ -86,7 +88,7 @@ export class Program {
   readonly #stopping = new AbortController();
 
   constructor(options: ProgramOptions) {
-    const { config, backend, log } = options;
+    const { config, backend, log, Primary } = options;
     this.#options = options;
     const { signal } = this.#stopping;
     const identifying = { tokens: config.tokens, log, signal };
@@ -98,7 +100,7 @@ export class Program {
     const source = policySource(config, options.cwd, log);
     const rules = policyRules(config);
     const policies = new PolicyStore({ source, rules, log });
-    const leases = config.workers > 1 ? new Leases() : null;
+    const leases = new Leases();
     const activity = backend.activity ?? new ActivityStore(config.dataDir, log);
     const reconciler = new Reconciler({
       backend,
@@ -118,7 +120,7 @@ export class Program {
         audit.drifted(terminal, drift);
         metrics.drifted(drift);
       },
-      ...(leases === null ? {} : { elsewhere: leases }),
+      ...(Primary === undefined ? {} : { elsewhere: leases }),
     });
     const statuses = new PolicyStatuses({
       policies,
@@ -190,7 +192,7 @@ export class Program {
       });
     };
     this.#front =
-      leases === null
+      Primary === undefined
         ? new ProxyServer({
             terminals: reconciler,
             policies,

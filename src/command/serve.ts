@@ -10,7 +10,6 @@ import { version } from '../main.ts';
 import { builtinPolicy } from '../policy/builtin.ts';
 import { Program } from '../program.ts';
 import { renderWorkload } from '../terminal/desired.ts';
-import { WorkerProgram } from '../worker-program.ts';
 import type { Command, Io } from './command.ts';
 import { configFlags, configHelp, readConfig } from './configuration.ts';
 
@@ -41,7 +40,9 @@ Exit codes: 0 ended by a signal, 1 it could not start, 2 the call's words are of
     const backend = await chooseBackend(config, io.env, log);
     if (backend.kind === 'process') await install(backend, io);
 
-    const program = new Program({ config, backend, log, cwd: io.cwd, version: version() });
+    const options = { config, backend, log, cwd: io.cwd, version: version() };
+    const workers = config.workers > 1 ? await import('../workers/primary.ts') : {};
+    const program = new Program({ ...options, ...workers });
     try {
       const url = await program.start();
       log.info({ url, backend: backend.kind, version: version() }, 'listening');
@@ -62,6 +63,7 @@ async function asWorker(): Promise<Worker | undefined> {
 
 /** Signals are the primary's to heed, which has its workers end in order. */
 async function work(worker: Worker, config: Config, log: Logger): Promise<number> {
+  const { WorkerProgram } = await import('../worker-program.ts');
   await new WorkerProgram({ config, log: log.child({ worker: worker.id }), worker }).run();
   worker.disconnect();
   return 0;

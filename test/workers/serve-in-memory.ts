@@ -9,6 +9,7 @@ import { formatProblem, loadConfig } from '../../src/config.ts';
 import { createLogger } from '../../src/log.ts';
 import { Program } from '../../src/program.ts';
 import { WorkerProgram } from '../../src/worker-program.ts';
+import { Primary } from '../../src/workers/primary.ts';
 import { MemoryBackend } from '../reconcile/memory-backend.ts';
 
 const stopping = new AbortController();
@@ -25,7 +26,7 @@ if (cluster.worker) {
 } else {
   const port = Number(process.env.TERMINALS_TEST_UPSTREAM);
   const backend = new MemoryBackend(() => ({ host: '127.0.0.1', port }));
-  const program = new Program({ config, backend, log, cwd: process.cwd(), version: '1.2.3' });
+  const program = new Program({ config, backend, log, cwd: process.cwd(), version: '1.2.3', Primary });
   try {
     log.info({ url: await program.start() }, 'listening');
     if (!stopping.signal.aborted) await once(stopping.signal, 'abort');
