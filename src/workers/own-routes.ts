@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Dispatcher, Pool } from 'undici';
 import { ShuttingDownError } from '../errors.ts';
+import { hasBody } from '../proxy/forward.ts';
 import { responseHeaders } from '../proxy/headers.ts';
 import { problemOf, sendProblem } from '../proxy/problem.ts';
 import { internalDiscovery, ownPaths } from '../proxy/server.ts';
@@ -17,9 +18,9 @@ const notPassedOn = new Set(['content-length', 'expect', 'x-request-id']);
 export class OwnRoutes {
   readonly #primary: Pool;
 
-  /** @param socketPath where the primary listens */
+  /** @param socketPath where the primary listens; with it ends this process, so that nothing waits for it in vain */
   constructor(socketPath: string) {
-    this.#primary = new Pool('http://primary', { socketPath, pipelining: 1 });
+    this.#primary = new Pool('http://primary', { socketPath, headersTimeout: 0, bodyTimeout: 0 });
   }
 
   /** For a worker's server. */
@@ -53,7 +54,7 @@ export class OwnRoutes {
         path,
         method: (request.method ?? 'GET') as Dispatcher.HttpMethod,
         headers: headersOf(request, requestId),
-        body: request.headers['content-length'] === '0' ? null : request,
+        body: hasBody(request) ? request : null,
         signal: gone.signal,
         responseHeaders: 'raw',
       });

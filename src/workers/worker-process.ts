@@ -1,6 +1,5 @@
 /** One worker, as the primary has it. @module */
 import type { Worker } from 'node:cluster';
-import { once } from 'node:events';
 import type { MetricsSnapshot } from '../admin/metrics.ts';
 import { ShuttingDownError } from '../errors.ts';
 import type { PolicySet } from '../policy/policy.ts';
@@ -21,8 +20,10 @@ export class WorkerProcess implements Holder {
   readonly pid: number | undefined;
   readonly #process: Worker;
   readonly #channel: Channel<ToWorker, ToPrimary>;
-  /** How it ended: an exit code, or the signal that ended it. */
-  readonly ended: Promise<number | NodeJS.Signals>;
+  /** How it ended: an exit code, the signal that ended it, or why there is no process. */
+  readonly ended: Promise<number | string>;
+  /** It listens; one that still loads answers nothing, and has nothing to say. */
+  serves = false;
   /** What it had counted when it was asked last. */
   counted: MetricsSnapshot = [];
 
@@ -33,10 +34,14 @@ export class WorkerProcess implements Holder {
     // One that is about to end takes no message; its end says so.
     this.#channel = new Channel((message) => process.send(message, () => undefined), answers(this));
     process.on('message', (message) => this.#channel.receive(message));
-    this.ended = once(process, 'exit').then(([code, signal]) => {
-      this.#channel.close(new ShuttingDownError());
-      return signal ?? code;
+    this.ended = new Promise((resolve) => {
+      process.once('exit', (code, signal) => resolve(signal ?? code));
+      process.on('error', (error) => {
+        process.process.kill('SIGKILL');
+        resolve(error.message);
+      });
     });
+    void this.ended.then(() => this.#channel.close(new ShuttingDownError()));
   }
 
   policies(set: PolicySet): void {
@@ -58,11 +63,13 @@ export class WorkerProcess implements Holder {
 
   /** Resolves when it knows all that it was told; one that is too busy is left behind. */
   async keepUp(): Promise<void> {
+    if (!this.serves) return;
     await this.#channel.ask('keepUp', null, AbortSignal.timeout(promptMs)).catch(() => undefined);
   }
 
   /** What it counted; what it had counted before, where it is too busy to say. */
   async count(): Promise<MetricsSnapshot> {
+    if (!this.serves) return this.counted;
     const asked = this.#channel.ask('metrics', null, AbortSignal.timeout(promptMs));
     this.counted = await asked.catch(() => this.counted);
     return this.counted;

@@ -58,8 +58,9 @@ export class Workers {
   }
 
   /** A worker listens. */
-  listening({ id, pid }: WorkerProcess, port: number): void {
-    this.#options.log.info({ worker: id, pid }, 'worker listens');
+  listening(worker: WorkerProcess, port: number): void {
+    worker.serves = true;
+    this.#options.log.info({ worker: worker.id, pid: worker.pid }, 'worker listens');
     this.#waitedFor -= 1;
     if (this.#waitedFor === 0) this.#listening.resolve(port);
   }
@@ -101,7 +102,7 @@ export class Workers {
     void worker.ended.then((how) => this.#ended(worker, how, performance.now() - began));
   }
 
-  #ended(worker: WorkerProcess, how: number | NodeJS.Signals, livedMs: number): void {
+  #ended(worker: WorkerProcess, how: number | string, livedMs: number): void {
     const { left, log } = this.#options;
     this.#running.delete(worker);
     this.#past = [...this.#past, countsOf(worker.counted)];
