@@ -30,7 +30,10 @@ export class WorkerProgram {
   readonly #drained = Promise.withResolvers<void>();
   readonly #channel: Channel<ToPrimary, ToWorker>;
   readonly #terminals: LeasedTerminals;
-  #policies: PolicySet = { revision: '', policies: new Map(), problems: [] };
+  /** Told before anything is served. */
+  readonly #policies: { current: PolicySet } = {
+    current: { revision: '', policies: new Map(), problems: [] },
+  };
   #server: ProxyServer | null = null;
 
   constructor(options: WorkerProgramOptions) {
@@ -39,7 +42,7 @@ export class WorkerProgram {
     // Without a primary the process ends, by node:cluster.
     this.#channel = new Channel<ToPrimary, ToWorker>((message) => worker.send(message, () => undefined), {
       policies: (set) => {
-        this.#policies = set;
+        this.#policies.current = set;
       },
       granted: (grant) => this.#terminals.granted(grant),
       gone: (lease) => this.#terminals.gone(lease),
@@ -73,14 +76,9 @@ export class WorkerProgram {
     const { config, log } = this.#options;
     const identifying = { tokens: config.tokens, log, signal: this.#stopping.signal };
     const keys = configuredKeys(config.auth, identifying);
-    const current = () => this.#policies;
     return new ProxyServer({
       terminals: this.#terminals,
-      policies: {
-        get current() {
-          return current();
-        },
-      },
+      policies: this.#policies,
       authenticator: configuredAuthenticator(config.auth, keys, identifying),
       unknownGroups: config.unknownGroups,
       sessions: {
