@@ -103,7 +103,7 @@ class Scale {
       for (let user = users.pop(); user !== undefined; user = users.pop()) {
         const headers = callerHeaders(user);
         const served = async () => ((await get(`${url}/small`, headers)).status === 200 ? true : undefined);
-        await until(served, 300_000, `${user} is served`, 1_000);
+        await until(served, 900_000, `${user} is served`, 1_000);
       }
     };
     await Promise.all(Array.from({ length: atOnce }, askNext));

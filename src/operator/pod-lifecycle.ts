@@ -52,17 +52,27 @@ export class PodLifecycle {
     this.#options = options;
   }
 
+  /** undefined: there is none. @throws CollisionError, LeavingError, KubeError */
+  find(terminal: TerminalResource, signal: AbortSignal): Promise<Pod | undefined> {
+    const { children, caches } = this.#options;
+    return children.find(terminal, pods, caches.pods, childNames(terminal).pod, signal);
+  }
+
   /**
    * Makes it, or does the one next thing that brings it nearer to what it should be.
-   * @throws CollisionError, LeavingError, KubeError
+   * @param existing as `find` gave it
+   * @throws KubeError
    */
-  async ensure(terminal: TerminalResource, keyHash: string, signal: AbortSignal): Promise<Seen> {
-    const { children, caches, defaults } = this.#options;
+  async ensure(
+    terminal: TerminalResource,
+    existing: Pod | undefined,
+    keyHash: string,
+    signal: AbortSignal,
+  ): Promise<Seen> {
+    const { defaults } = this.#options;
     const problems = podProblems(terminal);
     const trouble =
       problems.length === 0 ? null : { reason: 'InvalidPodTemplate', message: problems.join('; ') };
-    const name = childNames(terminal).pod;
-    const existing = await children.find(terminal, pods, caches.pods, name, signal);
     if (trouble !== null) return this.#kept(existing, trouble);
     const wanted = podOf(terminal, defaults, keyHash);
     if (existing === undefined) return this.#create(terminal, wanted, signal);

@@ -91,13 +91,18 @@ export class TerminalReconciler {
     const reset = resetRequest(terminal);
     try {
       if (!want.running && reset === null) await this.#pods.remove(terminal, idleMessage(want), signal);
+      // Meanwhile, since it takes a question to the API server where there is none yet; what fails is thrown below.
+      const found =
+        want.running && reset === null ? this.#pods.find(terminal, signal) : Promise.resolve(undefined);
+      found.catch(() => undefined);
       const around = await this.#children.ensure(terminal, signal);
       notes = around.notes;
+      const existing = await found;
       const seen =
         reset !== null
           ? await this.#resets.step(terminal, reset, signal)
           : want.running
-            ? await this.#pods.ensure(terminal, around.keyHash, signal)
+            ? await this.#pods.ensure(terminal, existing, around.keyHash, signal)
             : nothing;
       return { seen: { ...seen, notes: [...notes, ...seen.notes] }, failed: false };
     } catch (error) {
