@@ -62,6 +62,7 @@ export class WorkerProgram {
     this.#server = server;
     try {
       this.#channel.tell('listening', await server.listen(this.#options.config));
+      this.#metrics.begin();
       await this.#drained.promise;
     } catch (error) {
       this.#channel.tell('failed', failureOf(error));

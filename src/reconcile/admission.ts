@@ -4,6 +4,7 @@
  * @module
  */
 import type { Backend } from '../backend/backend.ts';
+import { OverBudgetError } from '../errors.ts';
 import type { PolicySet } from '../policy/policy.ts';
 import { isNobody } from '../terminal/names.ts';
 import type { Action } from '../terminal/plan.ts';
@@ -13,6 +14,7 @@ import { Budget, type HostLimits } from './budget.ts';
 import type { Planner } from './planner.ts';
 import { Entry, type Registry } from './registry.ts';
 import type { Rollouts } from './rollouts.ts';
+import type { UsedElsewhere } from './used-elsewhere.ts';
 import { WarmPool } from './warm-pool.ts';
 
 export interface AdmissionOptions {
@@ -24,6 +26,8 @@ export interface AdmissionOptions {
   readonly rollouts: Pick<Rollouts, 'stateOf' | 'templateOf'>;
   readonly planner: Pick<Planner, 'desired'>;
   readonly actions: Pick<Actions, 'perform' | 'obey' | 'inspect'>;
+  /** absent: nobody else uses any. */
+  readonly elsewhere?: UsedElsewhere | undefined;
   readonly queue: {
     isRunning(name: TerminalName): boolean;
     settled(name: TerminalName): Promise<void>;
@@ -104,6 +108,7 @@ export class Admission {
     const { actions, queue, registry } = this.#options;
     const reason = 'to make room for a terminal that is asked for';
     if (!isNobody(entry.key.user)) {
+      await this.#throwIfUsed(entry);
       await actions.obey(entry, { kind: 'stop', reason }, undefined);
       return actions.inspect(entry);
     }
@@ -112,6 +117,19 @@ export class Admission {
     const there = entry.actual !== undefined || !entry.observed;
     if (there) await actions.obey(entry, { kind: 'delete', reason }, undefined);
     registry.drop(entry);
+  }
+
+  /** It was idle as far as was known. @throws OverBudgetError where another process has begun to use it meanwhile */
+  async #throwIfUsed(entry: Entry): Promise<void> {
+    const { elsewhere } = this.#options;
+    if (!elsewhere?.isHeld(entry.name)) return;
+    const { lastActivityAt } = entry;
+    await elsewhere.recall(entry.name);
+    if (entry.lastActivityAt <= lastActivityAt && entry.inFlight === 0 && entry.sockets === 0) return;
+    throw new OverBudgetError(
+      'The terminal that was to make room for this one has just been used again.',
+      'Try again: another one may be idle.',
+    );
   }
 }
 

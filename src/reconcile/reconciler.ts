@@ -39,6 +39,7 @@ import type { ResetStore } from './reset-store.ts';
 import { Resets } from './resets.ts';
 import { Rollouts } from './rollouts.ts';
 import type { Templates } from './templates.ts';
+import type { UsedElsewhere } from './used-elsewhere.ts';
 import { rejectWaiters, resolveWaiters, waitFor } from './waiting.ts';
 import type { WarmPool } from './warm-pool.ts';
 
@@ -70,14 +71,6 @@ export interface ReconcilerOptions {
   readonly resyncMs?: number;
   /** Who uses terminals from other processes of this program; absent: nobody. */
   readonly elsewhere?: UsedElsewhere;
-}
-
-/** Uses of terminals that this process does not see by itself. */
-export interface UsedElsewhere {
-  /** Whether somebody may begin to use it without being seen. */
-  isHeld(name: TerminalName): boolean;
-  /** Resolves when all its use is known; none begins before whoever waits for this has gone on. */
-  recall(name: TerminalName): Promise<void>;
 }
 
 /** A terminal that runs, and how its use is told. */
@@ -172,6 +165,7 @@ export class Reconciler {
       rollouts: this.#rollouts,
       planner: this.#planner,
       actions: this.#actions,
+      elsewhere: options.elsewhere,
       queue: this.#queue,
       synced: () => this.#synced,
       resync: () => this.resync(),

@@ -18,6 +18,7 @@ const all: readonly errors.TerminalsError[] = [
   new errors.InvalidPolicyError('It is not valid.', hint),
   new errors.TerminalUnreachableError('It takes no connection.', hint),
   new errors.EngineUnavailableError('Docker does not answer.', hint),
+  new errors.OverBudgetError('No room.', hint),
   new errors.ImagePullError('No such image.', hint),
   new errors.StartFailedError('It ended.', hint),
   new errors.StartTimeoutError('It is slow.', hint),

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { PolicyUnknownError, TerminalPausedError } from '../../src/errors.ts';
+import { OverBudgetError, PolicyUnknownError, TerminalPausedError } from '../../src/errors.ts';
 import type { Terminals } from '../../src/proxy/terminals.ts';
 import { ActivityStore } from '../../src/reconcile/activity-store.ts';
+import type { HostLimits } from '../../src/reconcile/budget.ts';
 import { Reconciler } from '../../src/reconcile/reconciler.ts';
 import { Templates } from '../../src/reconcile/templates.ts';
 import type { RunningTerminal } from '../../src/terminal/terminal.ts';
@@ -39,7 +40,12 @@ interface Worker {
   end(): void;
 }
 
-async function primary(t: TestContext, policies = new MemoryPolicies(policyOf()), delay?: Delay) {
+async function primary(
+  t: TestContext,
+  policies = new MemoryPolicies(policyOf()),
+  delay?: Delay,
+  host?: HostLimits,
+) {
   const backend = new MemoryBackend();
   const { log } = await capturedLog();
   const leases = new Leases();
@@ -51,6 +57,7 @@ async function primary(t: TestContext, policies = new MemoryPolicies(policyOf())
     activity,
     log,
     elsewhere: leases,
+    ...(host === undefined ? {} : { host }),
   });
   reconciler.onGone((terminal) => leases.gone(terminal));
   await reconciler.start();
@@ -242,6 +249,41 @@ test('a request that the primary has not heard of keeps its terminal from being 
   assert.equal(made.backend.count('stop'), 0);
   use.end();
   await until(() => made.backend.count('stop') === 1, 'it is stopped afterwards');
+});
+
+test('a WebSocket in a worker counts, until it parts or its worker ends', async (t) => {
+  const made = await primary(t);
+  const one = made.worker();
+  const { use } = await one.terminals.reach(alice, patient);
+  use.join();
+  use.join();
+  one.terminals.tellUse();
+  await until(() => entryOf(made).sockets === 2, 'two are joined');
+  use.part();
+  one.terminals.tellUse();
+  await until(() => entryOf(made).sockets === 1, 'one is');
+  one.end();
+  assert.equal(entryOf(made).sockets, 0);
+});
+
+test('no terminal makes room for another under a request that the primary has not heard of', async (t) => {
+  const rollout = { ...policyOf().spec.rollout, idleAfterMinutes: 0.0005 };
+  const host = { terminals: 1, memoryBytes: null };
+  const made = await primary(t, new MemoryPolicies(policyOf({ rollout })), undefined, host);
+  const one = made.worker();
+  const { use } = await one.terminals.reach(alice, patient);
+  use.begin();
+  const { lastActivityAt } = entryOf(made);
+  await until(() => Date.now() > lastActivityAt + 30, 'it is idle, as far as the primary knows');
+  const bob = keyOf('bob');
+  await assert.rejects(async () => one.terminals.reach(bob, patient), OverBudgetError);
+  assert.equal(made.backend.count('stop'), 0);
+  use.end();
+  one.terminals.tellUse();
+  await until(() => entryOf(made).inFlight === 0, 'it ends');
+  const ended = entryOf(made).lastActivityAt;
+  await until(() => Date.now() > ended + 30, 'it is idle');
+  assert.equal((await one.terminals.reach(bob, patient)).terminal.phase, 'Running');
 });
 
 test('nobody is granted one whose leases are being recalled, until it is decided', async (t) => {
