@@ -21,6 +21,7 @@ const known: readonly (readonly [error: errors.TerminalsError, type: string, sta
   [new errors.InvalidPolicyError('m', 'h'), 'policy-invalid', 422],
   [new errors.TerminalUnreachableError('m', 'h'), 'terminal-unreachable', 502],
   [new errors.EngineUnavailableError('m', 'h'), 'engine-unavailable', 503],
+  [new errors.OverBudgetError('m', 'h'), 'over-budget', 503],
   [new errors.ImagePullError('m', 'h'), 'image-pull-failed', 503],
   [new errors.StartFailedError('m', 'h'), 'start-failed', 502],
   [new errors.StartTimeoutError('m', 'h'), 'start-timeout', 504],
