@@ -372,13 +372,11 @@ test('however messages are delayed, no idle terminal is stopped under a request'
           }
         }),
       );
+      await until(() => made.backend.count('stop') > 0, 'it is stopped when nobody uses it');
       assert.equal(interrupted, 0);
-      stops += made.backend.count('stop');
       await made.reconciler.close();
       for (const { terminals } of workers) terminals.close();
     },
   );
-  let stops = 0;
-  await fc.assert(runs, { numRuns: 12 });
-  assert.ok(stops > 0, 'something was stopped, so that it could have been wrong');
+  await fc.assert(runs, { numRuns: 6 });
 });
