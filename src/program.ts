@@ -105,7 +105,7 @@ export class Program {
       policies,
       templates,
       activity,
-      good: new GoodStore(config.dataDir, log),
+      revisions: backend.revisions ?? new GoodStore(config.dataDir, log),
       resets: new ResetStore(config.dataDir, log),
       log,
       acted: (act, terminal, reason) => {

@@ -4,9 +4,10 @@
  */
 import type { Policy, PolicySet, Problem } from '../policy/policy.ts';
 import { inPlaceChanges } from '../terminal/plan.ts';
+import type { Stall } from '../terminal/revisions.ts';
 import type { PolicyId, Revision, Template, Workload } from '../terminal/terminal.ts';
 import type { Entry } from './registry.ts';
-import type { RolloutState, Stall } from './rollouts.ts';
+import type { RolloutState } from './rollouts.ts';
 
 export const conditionTypes = ['Ready', 'Reconciling', 'Stalled'] as const;
 export type ConditionType = (typeof conditionTypes)[number];
