@@ -16,6 +16,7 @@ import {
   type VolumeClaim,
   volumeClaims,
 } from '../kubernetes/objects.ts';
+import { requestOf } from '../kubernetes/reconcile-request.ts';
 import { apiKeyField, childSelector, containerName } from './child-names.ts';
 import { terminalNameOf } from './ownership.ts';
 import { stopAnnotation, type TerminalResource, terminals } from './terminal-resource.ts';
@@ -100,6 +101,7 @@ function ownChange(now: TerminalResource | undefined, before: TerminalResource |
     now.metadata.uid === before.metadata.uid &&
     now.metadata.generation === before.metadata.generation &&
     now.status?.lastActivityAt === before.status?.lastActivityAt &&
+    requestOf(now) === requestOf(before) &&
     now.metadata.annotations?.[stopAnnotation] === before.metadata.annotations?.[stopAnnotation]
   );
 }

@@ -28,6 +28,8 @@ export interface TerminalStatus {
   readonly lastActivityAt?: string;
   readonly idleSince?: string;
   readonly observedGeneration?: number;
+  /** What the annotation said that asked for the last look that was asked for. */
+  readonly lastHandledReconcileAt?: string;
   readonly revision?: string;
   readonly message?: string;
   readonly conditions?: readonly Condition[];
