@@ -23,7 +23,7 @@ import type { Authenticator } from './identity/identity.ts';
 import type { SharedKeys } from './identity/keys.ts';
 import { policyRules, policySource } from './policy/configured.ts';
 import { DirectorySource } from './policy/directory.ts';
-import type { Policy } from './policy/policy.ts';
+import type { Policy, PolicySource } from './policy/policy.ts';
 import { PolicyWriter } from './policy/policy-writer.ts';
 import { PolicyStore } from './policy/store.ts';
 import { Discovery } from './proxy/discovery.ts';
@@ -36,7 +36,7 @@ import { Upstreams } from './proxy/upstreams.ts';
 import type { WebSocketProxy } from './proxy/websocket/websocket-proxy.ts';
 import { ActivityStore } from './reconcile/activity-store.ts';
 import { GoodStore } from './reconcile/good-store.ts';
-import { PolicyStatuses } from './reconcile/policy-status.ts';
+import { PolicyStatuses, standingsOf } from './reconcile/policy-status.ts';
 import { Preparation } from './reconcile/preparation.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { ResetStore } from './reconcile/reset-store.ts';
@@ -84,6 +84,7 @@ export class Program {
   readonly #app: FastifyInstance;
   readonly #statuses: PolicyStatuses;
   readonly #metrics = new Metrics();
+  readonly #source: PolicySource;
   readonly #stopping = new AbortController();
 
   constructor(options: ProgramOptions) {
@@ -96,7 +97,8 @@ export class Program {
     const audit = new Audit(auditDestination(config));
     const metrics = this.#metrics;
     const templates = new Templates(backend.platform);
-    const source = policySource(config, options.cwd, log);
+    const leads = () => backend.leadership?.leads ?? true;
+    const source = policySource(config, options.cwd, log, leads);
     const rules = policyRules(config);
     const policies = new PolicyStore({ source, rules, log });
     const activity = backend.activity ?? new ActivityStore(config.dataDir, log);
@@ -124,16 +126,18 @@ export class Program {
       stateOf: (policy) => reconciler.rollouts.stateOf(policy),
       templates,
       trouble: (workload) => backend.trouble?.(workload) ?? null,
-      changed: (policy, { type, reason, message }) => {
-        const alarming = type === 'Stalled';
-        log[alarming ? 'warn' : 'info']({ policy, condition: type, reason, message }, 'policy status');
-        source.said?.(policy, { alarming, reason, message });
-      },
+      changed: (policy, { type, reason, message }) =>
+        log[type === 'Stalled' ? 'warn' : 'info'](
+          { policy, condition: type, reason, message },
+          'policy status',
+        ),
     });
     policies.onChange((next, previous) => audit.policiesChanged(next, previous));
     const router = new Router({ authenticator, policies, unknownGroups: config.unknownGroups });
     const sessions = new Sessions();
 
+    source.onRequest?.(() => this.#lookNow());
+    this.#source = source;
     this.policies = policies;
     this.#statuses = statuses;
     this.reconciler = reconciler;
@@ -233,12 +237,26 @@ export class Program {
     await this.#options.backend.close();
   }
 
-  /** So that a condition says since when it holds, also where nobody asks. */
+  /** So that a condition says since when it holds, also where nobody asks, and is shown where the policies come from. */
   #watchStatuses(): void {
-    this.#statuses.all();
-    this.policies.onChange(() => void this.#statuses.all());
-    const timer = setInterval(() => void this.#statuses.all(), statusMs).unref();
+    const look = () => this.#source.announce?.(standingsOf(this.#statuses.all()));
+    look();
+    this.policies.onChange(look);
+    const timer = setInterval(look, statusMs).unref();
     this.#stopping.signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+  }
+
+  /** Somebody asked for it where the policies come from. */
+  async #lookNow(): Promise<void> {
+    try {
+      await this.policies.reload();
+      await this.reconciler.resync();
+    } catch (error) {
+      this.#options.log.warn(
+        { err: error },
+        'the look that was asked for failed; the next one is due by itself',
+      );
+    }
   }
 
   #notReady(): readonly string[] {
