@@ -3,24 +3,15 @@
  * run everybody stays on, or goes back to, the last revision that did.
  * @module
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { RevisionRecord } from '../backend/backend.ts';
 import { EngineUnavailableError, lastLinesOf, ShuttingDownError } from '../errors.ts';
 import type { Policy } from '../policy/policy.ts';
-import {
-  type Failure,
-  failed,
-  proved,
-  type Revisions,
-  retried,
-  type Stall,
-  type Trial,
-  unknownRevisions,
-} from '../terminal/revisions.ts';
+import { type Failure, failed, proved, retried, type Stall, type Trial } from '../terminal/revisions.ts';
 import type { PolicyId, Revision, Template, TerminalName, Workload } from '../terminal/terminal.ts';
 import { backoffMs } from './backoff.ts';
 import type { Census } from './census.ts';
+import { KnownRevisions } from './known-revisions.ts';
 import type { Templates } from './templates.ts';
 
 /** How far a policy's newest revision is. */
@@ -69,21 +60,20 @@ const patienceMs = 30_000;
 
 export class Rollouts {
   readonly #options: RolloutsOptions;
-  readonly #known = new Map<PolicyId, Revisions>();
+  readonly #known: KnownRevisions;
   readonly #tracks = new Map<PolicyId, Track>();
   #listener: RolloutListener | null = null;
   readonly #now: () => number;
 
   constructor(options: RolloutsOptions) {
     this.#options = options;
+    this.#known = new KnownRevisions(options.record);
     this.#now = options.now ?? Date.now;
   }
 
   /** Takes up what was known before this process began, and what others find out until the signal aborts. */
-  async load(signal: AbortSignal): Promise<void> {
-    const { record } = this.#options;
-    for (const [policy, known] of (await record?.load()) ?? []) this.#known.set(policy, known);
-    record?.follow?.((policy, known) => this.#learn(policy, known), signal);
+  load(signal: AbortSignal): Promise<void> {
+    return this.#known.load((policy) => this.#learned(policy), signal);
   }
 
   /** Tells the reconciler from now on. */
@@ -123,7 +113,7 @@ export class Rollouts {
   }
 
   #mayGoFirst(policy: PolicyId, track: Track, name: TerminalName): boolean {
-    if (this.#goodOf(policy) === null || track.moving.has(name)) return true;
+    if (this.#known.goodOf(policy) === null || track.moving.has(name)) return true;
     return this.#others(policy, track, name) === 0 && !this.#isHeld(policy, track, name);
   }
 
@@ -163,7 +153,7 @@ export class Rollouts {
     const track = this.#track(policy);
     const { newest } = track;
     if (revision !== newest.revision) return;
-    this.#change(policy.id, (known) => proved(known, { revision, workload: newest.workload }));
+    this.#known.change(policy.id, (known) => proved(known, { revision, workload: newest.workload }));
     if (track.proven) return;
     track.proven = true;
     this.#listener?.changed(policy.id);
@@ -184,14 +174,15 @@ export class Rollouts {
       ...{ pauseMs: backoffMs, at: this.#now() },
     };
     const before = this.#trial(policy.id, track);
-    this.#change(policy.id, (known) => failed(known, failure));
+    this.#known.change(policy.id, (known) => failed(known, failure));
+    this.#tryAgainLater(policy.id, track);
     if (before?.stalled == null && this.#trial(policy.id, track)?.stalled) {
       const { lastLines } = failure;
       const fields = { policy: policy.id, revision, terminal: name, reason, lastLines };
       this.#options.log.error(fields, 'rollout stalled: everybody stays on the last revision that ran');
     }
     this.#listener?.changed(policy.id);
-    return this.#goodOf(policy.id) !== null && !track.proven;
+    return this.#known.goodOf(policy.id) !== null && !track.proven;
   }
 
   /** Begins nothing any more. */
@@ -202,14 +193,14 @@ export class Rollouts {
 
   /** Begins anew with the newest revision, e.g. after what it needs was mended elsewhere. */
   retry(policy: PolicyId): void {
-    this.#change(policy, retried);
+    this.#known.change(policy, retried);
     this.#listener?.changed(policy);
   }
 
   /** Whether it has to show yet whether this revision runs, and there is one to go back to. */
   isOnTrial(policy: Policy, revision: Revision): boolean {
     const { newest, proven } = this.#track(policy);
-    return !proven && revision === newest.revision && this.#goodOf(policy.id) !== null;
+    return !proven && revision === newest.revision && this.#known.goodOf(policy.id) !== null;
   }
 
   /** How far the newest revision of a policy is. */
@@ -217,7 +208,7 @@ export class Rollouts {
     const track = this.#track(policy);
     const { newest, proven } = track;
     const trial = this.#trial(policy.id, track);
-    const good = this.#goodOf(policy.id);
+    const good = this.#known.goodOf(policy.id);
     const inForce = proven || good === null ? newest.revision : good.revision;
     const { failures = 0, stalled = null } = trial ?? {};
     return { revision: newest.revision, inForce, proven, failures, stalled };
@@ -226,7 +217,7 @@ export class Rollouts {
   /** All that terminals of a policy may be made from as things are: the newest, and the last good until that is proven. */
   workloadsOf(policy: Policy): readonly Workload[] {
     const { newest, proven } = this.#track(policy);
-    const good = this.#goodOf(policy.id);
+    const good = this.#known.goodOf(policy.id);
     return proven || good === null ? [newest.workload] : [newest.workload, good.workload];
   }
 
@@ -238,40 +229,23 @@ export class Rollouts {
       return known;
     }
     clearTimeout(known?.again ?? undefined);
-    const proven = this.#goodOf(policy.id)?.revision === newest.revision;
+    const proven = this.#known.goodOf(policy.id)?.revision === newest.revision;
     const track: Track = { newest, proven, moving: new Set(), waiting: new Set(), again: null };
     this.#tracks.set(policy.id, track);
     this.#tryAgainLater(policy.id, track);
     return track;
   }
 
-  #goodOf(policy: PolicyId): Revisions['good'] {
-    return this.#known.get(policy)?.good ?? null;
-  }
-
   /** What came of the newest revision so far. */
   #trial(policy: PolicyId, { newest }: Track): Trial | null {
-    const trial = this.#known.get(policy)?.trial ?? null;
-    return trial?.revision === newest.revision ? trial : null;
-  }
-
-  #change(policy: PolicyId, change: (known: Revisions) => Revisions): void {
-    const before = this.#known.get(policy) ?? unknownRevisions;
-    const after = change(before);
-    if (after === before) return;
-    this.#known.set(policy, after);
-    this.#options.record?.change(policy, change);
-    const track = this.#tracks.get(policy);
-    if (track !== undefined) this.#tryAgainLater(policy, track);
+    return this.#known.trialOf(policy, newest.revision);
   }
 
   /** Another process found something out. */
-  #learn(policy: PolicyId, known: Revisions): void {
-    if (isDeepStrictEqual(this.#known.get(policy) ?? unknownRevisions, known)) return;
-    this.#known.set(policy, known);
+  #learned(policy: PolicyId): void {
     const track = this.#tracks.get(policy);
     if (track === undefined) return;
-    track.proven ||= known.good?.revision === track.newest.revision;
+    track.proven ||= this.#known.goodOf(policy)?.revision === track.newest.revision;
     this.#tryAgainLater(policy, track);
     this.#listener?.changed(policy);
   }
@@ -293,7 +267,7 @@ export class Rollouts {
 
   /** What can change in place is as declared all the same. */
   #lastGood(policy: PolicyId, newest: Template): Template {
-    const good = this.#goodOf(policy);
+    const good = this.#known.goodOf(policy);
     return good === null ? newest : { ...newest, revision: good.revision, workload: good.workload };
   }
 }
