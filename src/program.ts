@@ -97,7 +97,7 @@ export class Program {
     const audit = new Audit(auditDestination(config));
     const metrics = this.#metrics;
     const templates = new Templates(backend.platform);
-    const leads = () => backend.leadership?.leads ?? true;
+    const leads = () => backend.peers?.leads ?? true;
     const source = policySource(config, options.cwd, log, leads);
     const rules = policyRules(config);
     const policies = new PolicyStore({ source, rules, log });
@@ -137,6 +137,11 @@ export class Program {
     const sessions = new Sessions();
 
     source.onRequest?.(() => this.#lookNow());
+    backend.peers?.onAsked(() => void this.#lookNow());
+    // Who looks at Git in turn hears of a commit at once: replicas that disagree would undo each other's work.
+    policies.onChange((next, previous) => {
+      if (next.source !== previous.source) backend.peers?.ask();
+    });
     this.#source = source;
     this.policies = policies;
     this.#statuses = statuses;
@@ -176,7 +181,10 @@ export class Program {
         adminApi(app, {
           access,
           policies,
-          reload: () => policies.reload(),
+          reload: async () => {
+            backend.peers?.ask();
+            await policies.reload();
+          },
           rules,
           templates,
           statuses,

@@ -55,12 +55,16 @@ export interface RevisionRecord {
   follow?(changed: (policy: PolicyId, known: Revisions) => void, signal: AbortSignal): void;
 }
 
-/** Which of several processes that use the same terminals sees to what nobody waits for. */
-export interface Leadership {
-  /** Whether this one does; no two do at the same time. */
+/** Other processes that use the same terminals, with which this one acts as one. */
+export interface Peers {
+  /** Whether this one sees to what nobody waits for; no two do at the same time. */
   readonly leads: boolean;
   /** Stands for it until the signal aborts, and calls back whenever `leads` changed. */
   stand(changed: () => void, signal: AbortSignal): void;
+  /** Has the others, too, read their policies and look at everything now; whoever can't be told looks when it is due. */
+  ask(): void;
+  /** Calls back when one of the others asks for that, or somebody by hand. */
+  onAsked(listener: () => void): void;
 }
 
 export interface Backend {
@@ -73,8 +77,8 @@ export interface Backend {
   readonly activity?: ActivityRecord;
   /** Where it is kept how revisions fare; absent: with this process. */
   readonly revisions?: RevisionRecord;
-  /** Who does what nobody asked for; absent: this process, which is the only one. */
-  readonly leadership?: Leadership;
+  /** Absent: there are none, this process does what nobody asked for. */
+  readonly peers?: Peers;
   /** Several processes may use it at the same time. */
   readonly shared?: true;
   /** How many terminals may be worked on at once; absent: as many as one machine stands. */

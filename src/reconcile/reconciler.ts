@@ -212,7 +212,7 @@ export class Reconciler {
       changed: (policy) => this.#lookAtPolicy(policy),
       turn: (name) => this.#queue.add(name, false),
     });
-    this.#backend.leadership?.stand(() => void this.#lookAtAll(), this.#stopping.signal);
+    this.#backend.peers?.stand(() => void this.#lookAtAll(), this.#stopping.signal);
     this.#every(this.#resyncMs, () => this.#resync());
     this.#every(this.#activity.intervalMs, () => this.#saveActivity());
   }
@@ -461,7 +461,7 @@ export class Reconciler {
 
   /** Whether this process does what nobody waits for. */
   get #leads(): boolean {
-    return this.#backend.leadership?.leads ?? true;
+    return this.#backend.peers?.leads ?? true;
   }
 
   #policy(key: TerminalKey): Policy | undefined {

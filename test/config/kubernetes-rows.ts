@@ -94,7 +94,7 @@ export const kubernetesRows: Readonly<Record<KubernetesVariableName, Row>> = {
     field: ({ kubernetes }) => kubernetes.lease,
     whenUnset: 'terminals-orchestrator',
     good: [['web-terminals-orchestrator', 'web-terminals-orchestrator']],
-    bad: ['', ...badNames],
+    bad: badNames,
   },
   TERMINALS_KUBERNETES_STORAGE_CLASS: {
     field: ({ kubernetes }) => kubernetes.operator.storageClass,

@@ -18,6 +18,7 @@ import { environment as chartEnvironment, find, render, without } from '../chart
 import { withoutCluster } from '../engines.ts';
 import { accountWith } from '../operator/account.ts';
 import { type Cluster, openCluster, refusal, until } from '../operator/cluster.ts';
+import { Repository } from '../policy/repository.ts';
 import { key, type RunningProgram, serve } from './program.ts';
 
 const skip = (await withoutCluster()) || (await without('helm'));
@@ -70,7 +71,7 @@ async function terminalOf(cluster: Cluster, { url }: RunningProgram, user: strin
 }
 
 /** Starts replicas with what the chart's Deployment and Role say. */
-async function chartOn(t: TestContext, cluster: Cluster) {
+async function chartOn(t: TestContext, cluster: Cluster, more: Record<string, string> = {}) {
   const objects = await render({ namespace: cluster.namespace });
   const account = await accountWith(cluster, name, find(objects, 'Role', name).get('rules'));
   const folder = await mkdtemp(path.join(os.tmpdir(), 'terminals-replicas-'));
@@ -87,12 +88,38 @@ async function chartOn(t: TestContext, cluster: Cluster) {
       TERMINALS_KUBERNETES_KUBECONFIG: kubeconfig,
       TERMINALS_KUBERNETES_NODE_SELECTOR: 'terminals-test=nowhere',
       TERMINALS_DATA_DIR: path.join(folder, data),
+      ...more,
     });
     t.after(() => program.stop());
     return program;
   };
   return { account, replica };
 }
+
+test('a commit that one replica was told of is in force at all of them', {
+  skip,
+  timeout: 120_000,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  const repository = new Repository();
+  repository.commit({ 'team.yaml': policy('open-terminal:1') });
+  const { replica } = await chartOn(t, cluster, {
+    TERMINALS_POLICIES_CONFIGMAP: '',
+    TERMINALS_POLICIES_GIT: repository.url,
+    TERMINALS_POLICIES_GIT_INTERVAL: '0',
+  });
+  const [first, second] = [await replica('a'), await replica('b')];
+  const commit = repository.commit({ 'team.yaml': policy('open-terminal:2') });
+  await admin(first, 'POST', '/reconcile');
+  for (const program of [first, second]) {
+    const source = async () => Object(await admin(program, 'GET', '/status')).policies?.source;
+    await until(
+      async () => String(await source()).includes(commit),
+      10_000,
+      () => commit,
+    );
+  }
+});
 
 test('two orchestrators under the chart’s account are one', { skip, timeout: 240_000 }, async (t) => {
   const cluster = await openCluster(t);

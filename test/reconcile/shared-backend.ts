@@ -3,7 +3,7 @@
  * comes to run is what the test says. A replica that is killed declares nothing any more, and hears nothing; what it declared
  * goes on.
  */
-import type { Backend, BackendListener, Leadership, RevisionRecord } from '../../src/backend/backend.ts';
+import type { Backend, BackendListener, Peers, RevisionRecord } from '../../src/backend/backend.ts';
 import { StartFailedError } from '../../src/errors.ts';
 import { fingerprintOf } from '../../src/terminal/desired.ts';
 import { terminalName } from '../../src/terminal/names.ts';
@@ -92,7 +92,7 @@ export class Replica implements Backend {
   readonly unenforced = [];
   readonly shared = true;
   readonly name: string;
-  readonly leadership: Leadership;
+  readonly peers: Peers;
   readonly revisions: RevisionRecord;
   listener: BackendListener | null = null;
   told: Told | null = null;
@@ -104,13 +104,15 @@ export class Replica implements Backend {
     this.#cluster = cluster;
     this.name = name;
     const leads = () => cluster.leader === this;
-    this.leadership = {
+    this.peers = {
       get leads() {
         return leads();
       },
       stand: (changed) => {
         this.turned = changed;
       },
+      ask: () => undefined,
+      onAsked: () => undefined,
     };
     this.revisions = {
       load: async () => new Map(cluster.known),

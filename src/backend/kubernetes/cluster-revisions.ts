@@ -9,6 +9,7 @@ import type { KubeClient } from '../../kubernetes/client.ts';
 import { Informer } from '../../kubernetes/informer.ts';
 import { KubeError } from '../../kubernetes/kube-error.ts';
 import { type ConfigMap, configMaps, pathOf } from '../../kubernetes/objects.ts';
+import { requestAnnotation, requestOf } from '../../kubernetes/reconcile-request.ts';
 import { backoffMs } from '../../reconcile/backoff.ts';
 import { parseRevisions, revisionsText } from '../../reconcile/revisions-text.ts';
 import { type Revisions, unknownRevisions } from '../../terminal/revisions.ts';
@@ -43,6 +44,8 @@ export class ClusterRevisions implements RevisionRecord {
   /** Made here, and not in the cluster yet. */
   #pending: readonly Pending[] = [];
   #told: (policy: PolicyId) => void = () => undefined;
+  /** The last request of this process. */
+  #requested = '';
   #running: Promise<unknown> | null = null;
   #writing: Promise<void> | null = null;
 
@@ -86,6 +89,32 @@ export class ClusterRevisions implements RevisionRecord {
       const [was, is] = [before?.data ?? {}, now?.data ?? {}];
       for (const policy of new Set([...Object.keys(was), ...Object.keys(is)]) as Set<PolicyId>)
         if (was[policy] !== is[policy]) this.#told(policy);
+    });
+  }
+
+  /**
+   * Asks all who watch it for a look, but not this process.
+   * @throws KubeError, and what undici throws
+   */
+  async request(): Promise<void> {
+    const { client, namespace, name } = this.#options;
+    const { signal } = this.#stopping;
+    this.#requested = `${new Date().toISOString()} ${crypto.randomUUID()}`;
+    await this.#create(signal);
+    await client.request('PATCH', pathOf(configMaps, namespace, name), {
+      query: { fieldManager: manager },
+      body: { metadata: { annotations: { [requestAnnotation]: this.#requested } } },
+      contentType: 'application/merge-patch+json',
+      signal,
+    });
+  }
+
+  /** Calls back when another has asked for a look. */
+  onRequest(listener: () => void): void {
+    this.#informer.onChange((now, before) => {
+      const request = requestOf(now);
+      if (now === undefined || before === undefined || request === requestOf(before)) return;
+      if (request !== this.#requested) listener();
     });
   }
 

@@ -15,7 +15,7 @@ import { terminalName } from '../../terminal/names.ts';
 import type { Actual, Desired, RunningTerminal, TerminalKey } from '../../terminal/terminal.ts';
 import type { Backend, BackendListener, Progress } from '../backend.ts';
 import { ClusterActivity } from './cluster-activity.ts';
-import { ClusterLeadership } from './cluster-leadership.ts';
+import { ClusterPeers } from './cluster-peers.ts';
 import { ClusterRevisions } from './cluster-revisions.ts';
 import { type Declared, declare, declareInPlace, isDeclared, manager, type PodSettings } from './declare.ts';
 import { notSettled, requestFailure, startFailure, startTimeout } from './failures.ts';
@@ -56,7 +56,7 @@ export class KubernetesBackend implements Backend {
   readonly platform: Readonly<Record<string, string>>;
   readonly activity: ClusterActivity;
   readonly revisions: ClusterRevisions;
-  readonly leadership: ClusterLeadership;
+  readonly peers: ClusterPeers;
   readonly #options: KubernetesBackendOptions;
   readonly #client: KubeClient;
   readonly #cache: TerminalCache;
@@ -69,11 +69,11 @@ export class KubernetesBackend implements Backend {
     this.activity = new ClusterActivity({ client, cache: this.#cache, log });
     const of = { client, namespace, log };
     this.revisions = new ClusterRevisions({ ...of, name: options.replicas.name, syncMs });
-    this.leadership = new ClusterLeadership({
+    this.peers = new ClusterPeers({
       ...of,
       identity: replicaIdentity(),
       ...options.replicas,
-      ready: () => this.revisions.synced,
+      revisions: this.revisions,
     });
     this.platform = platformOf(options.pods);
   }
@@ -192,7 +192,7 @@ export class KubernetesBackend implements Backend {
   }
 
   async close(): Promise<void> {
-    await this.leadership.ended();
+    await this.peers.ended();
     await this.revisions.close();
     await this.#cache.close();
     await this.#client.close();

@@ -1,11 +1,13 @@
 /** Several orchestrators on one API server: one rollout, one knowledge of revisions, and nobody waits when one of them dies. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import type { Peers } from '../../../src/backend/backend.ts';
 import { KubernetesBackend } from '../../../src/backend/kubernetes/kubernetes-backend.ts';
 import { KubeClient } from '../../../src/kubernetes/client.ts';
 import { Informer } from '../../../src/kubernetes/informer.ts';
 import { leases } from '../../../src/kubernetes/leader.ts';
 import { configMaps, type Pod, pods } from '../../../src/kubernetes/objects.ts';
+import { requestAnnotation } from '../../../src/kubernetes/reconcile-request.ts';
 import { type TerminalResource, terminals } from '../../../src/operator/terminal-resource.ts';
 import type { PolicySpec } from '../../../src/policy/policy.ts';
 import { Reconciler } from '../../../src/reconcile/reconciler.ts';
@@ -47,6 +49,7 @@ interface Process {
   readonly reconciler: Reconciler;
   readonly policies: MemoryPolicies;
   readonly leads: boolean;
+  readonly peers: Peers;
   /** As after a kill: the Lease is not given back, and what was under way is left as it is. */
   kill(): void;
   close(): Promise<void>;
@@ -75,9 +78,9 @@ async function begin(t: TestContext, cluster: Cluster, identity: string, image =
   };
   t.after(close);
   return {
-    ...{ reconciler, policies, close, kill: () => client.unplug() },
+    ...{ reconciler, policies, close, kill: () => client.unplug(), peers: backend.peers },
     get leads() {
-      return backend.leadership.leads;
+      return backend.peers.leads;
     },
   };
 }
@@ -219,6 +222,25 @@ test('the leader is killed in the middle of a rollout: the other takes over, and
   assert.deepEqual(given.map(({ user }) => user).sort(), users);
   assert.equal(missing(), 1);
   assert.equal((await cluster.get(leases, lease))?.spec?.leaseTransitions, 1);
+});
+
+test('one that asks the others for a look is heard by each of them, and not by itself', {
+  skip,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  const heard: string[] = [];
+  const [a, b] = [await begin(t, cluster, 'a'), await begin(t, cluster, 'b')];
+  a.peers.onAsked(() => heard.push('a'));
+  b.peers.onAsked(() => heard.push('b'));
+  a.peers.ask();
+  await until(async () => (await cluster.get(configMaps, lease)) !== undefined);
+  // The first request of all makes the ConfigMap.
+  await until(() => heard.length === 1);
+  b.peers.ask();
+  await until(() => heard.length === 2);
+  assert.deepEqual(heard, ['b', 'a']);
+  await cluster.patch(configMaps, lease, { metadata: { annotations: { [requestAnnotation]: 'by hand' } } });
+  await until(() => heard.length === 4);
 });
 
 test('with nobody at work, an edit reaches the next user at whichever replica', { skip }, async (t) => {
