@@ -22,19 +22,23 @@ import { recovery } from './rows/recovery.ts';
 import { restart } from './rows/restart.ts';
 import { start } from './rows/start.ts';
 import { tokens } from './rows/tokens.ts';
+import { warm } from './rows/warm.ts';
 import { websocket } from './rows/websocket.ts';
+import { workers } from './rows/workers.ts';
 
-/** `start` and `tokens` come first, before anything of the field runs; `restart` last, since it leaves 200 containers behind. */
+/** `start`, `tokens` and `workers` come first, before anything of the field runs; `restart` last, since it leaves 200 containers behind. */
 const groups: readonly RowGroup[] = [
   inMemory,
   start,
   tokens,
+  workers,
   http,
   bulk,
   websocket,
   idleWebSockets,
   recovery,
   firstRequests,
+  warm,
   restart,
   kubernetesStart,
   kubernetesScale,

@@ -6,6 +6,8 @@ export const image = 'bench-upstream:latest';
 export const userPrefix = 'bench-';
 const label = 'terminals-bench';
 const userLabel = 'openwebui.com/user-id';
+/** The policy of terminals that are kept warm: those name no user. */
+export const warmPolicy = 'bench-warm';
 
 export function docker(...args: readonly string[]): Promise<string> {
   return run('docker', args, 120_000);
@@ -63,8 +65,10 @@ export async function removeAll(): Promise<void> {
   const bare = await docker('ps', '--all', '--quiet', '--filter', `label=${label}`);
   const format = `{{.ID}} {{.Label "${userLabel}"}}`;
   const terminals = await docker('ps', '--all', '--filter', 'label=managed-by=terminals', '--format', format);
+  const warm = await docker('ps', '--all', '--quiet', '--filter', `label=openwebui.com/policy=${warmPolicy}`);
   const ours = terminals.split('\n').filter((line) => line.split(' ')[1]?.startsWith(userPrefix));
-  await remove([...bare.split('\n').filter(Boolean), ...ours.map((line) => line.split(' ')[0] ?? '')]);
+  const others = [bare, warm].flatMap((lines) => lines.split('\n').filter(Boolean));
+  await remove([...others, ...ours.map((line) => line.split(' ')[0] ?? '')]);
 }
 
 /** Removes containers, several at once. */

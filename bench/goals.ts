@@ -41,6 +41,15 @@ export const goals: readonly Goal[] = [
   ratio('64 MiB down, over reply-from', 'down.rate', 'reply-from', '≥', 1),
   ratio('64 MiB up, over reply-from', 'up.rate', 'reply-from', '≥', 1),
   ratio('64 MiB echoed while uploading, over reply-from', 'echo.rate', 'reply-from', '≥', 1),
+  ratio(
+    'GET 1 KB, 64 connections, CPU a request by 2 workers, over one process',
+    'workers-64.cpu',
+    'one process',
+    '≤',
+    1.05,
+  ),
+  ratio('the same, 256 connections', 'workers-256.cpu', 'one process', '≤', 1.05),
+  bound('64 connections, share of the busier of 2 workers', 'workers-64.share', '≤', 0.55, ''),
   bound('64 MiB down, memory on top', 'down.memory', '<', 16, MiB),
   bound('64 MiB up, memory on top', 'up.memory', '<', 16, MiB),
   bound('64 MiB echoed, memory on top', 'echo.memory', '<', 16, MiB),
@@ -48,6 +57,7 @@ export const goals: readonly Goal[] = [
   bound('memory of an idle WebSocket, both sides', 'ws-idle.memory', '≤', 24, 'KiB'),
   ratio('first request from nothing, over docker run', 'first.ms', 'docker run', '≤', 1.1),
   ratio("50 users' first requests at once, over docker run", 'fifty.ms', 'docker run', '≤', 1.2),
+  bound('first request where one is warm', 'warm.ms', '<', 100, 'ms'),
   ratio('container killed → served, over a fresh docker run', 'killed.ms', 'docker run', '<', 1.2),
   ratio('container removed → served, over a fresh docker run', 'removed.ms', 'docker run', '<', 1.2),
   {

@@ -6,6 +6,8 @@ export type Contender =
   | 'reply-from'
   | 'terminals'
   | 'docker run'
+  | 'cold start'
+  | 'one process'
   | 'shared key'
   | 'bare Pod'
   | 'limit';

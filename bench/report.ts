@@ -8,6 +8,8 @@ const contenders: readonly Contender[] = [
   'nginx',
   'reply-from',
   'docker run',
+  'cold start',
+  'one process',
   'shared key',
   'bare Pod',
   'terminals',

@@ -11,6 +11,7 @@ import { sameSpec } from './policy/policy-set.ts';
 import type { Route } from './proxy/route.ts';
 import type { Act } from './reconcile/actions.ts';
 import type { Drift } from './reconcile/drift.ts';
+import { isNobody } from './terminal/names.ts';
 import type { PolicyId, TerminalKey, TerminalName } from './terminal/terminal.ts';
 
 /** A terminal that something was done to. */
@@ -106,6 +107,7 @@ function changeOf(now: Policy | undefined, before: Policy | undefined): string |
 }
 
 function terminalFields({ user, policy, context }: TerminalKey): Readonly<Record<string, string>> {
+  if (isNobody(user)) return { policy };
   return { user, policy, ...(context === null ? {} : { context }) };
 }
 

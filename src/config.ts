@@ -46,6 +46,8 @@ export interface Config {
   readonly imageIsSet: boolean;
   readonly host: string;
   readonly port: number;
+  /** Processes that serve requests; 1: the one that manages the terminals does. */
+  readonly workers: number;
   readonly networks: readonly string[];
   readonly publishHost: string;
   /** Absolute. */
@@ -54,6 +56,9 @@ export interface Config {
   readonly idleTimeoutIsSet: boolean;
   readonly maxCpuMillis: number | null;
   readonly maxMemoryBytes: number | null;
+  /** What the host has room for. */
+  readonly maxTerminals: number | null;
+  readonly maxTotalMemoryBytes: number | null;
   /** Absolute; null: there is none, and the built-in policy is the only one. */
   readonly policiesDir: string | null;
   /** A ConfigMap's name or a label selector (with a `=`); goes before the directory. */
@@ -103,6 +108,7 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
   const image = setting('TERMINALS_IMAGE', read.parseImage);
   const port = setting('TERMINALS_PORT', read.parsePort);
   const host = setting('TERMINALS_HOST', read.parseHost);
+  const workers = setting('TERMINALS_WORKERS', read.parseWorkers);
   const networks = setting('TERMINALS_NETWORK', (text) => read.list(text).map(read.parseNetwork));
   const publishHost = setting('TERMINALS_DOCKER_HOST', read.parsePublishHost);
   const dataDir = setting('TERMINALS_DATA_DIR', (text) => path.resolve(cwd, text));
@@ -110,9 +116,11 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
   const maxCpu = setting('TERMINALS_MAX_CPU', (text) =>
     read.parseQuantity(parseCpu, text, 'a CPU quantity above 0', cpuHint),
   );
-  const maxMemory = setting('TERMINALS_MAX_MEMORY', (text) =>
-    read.parseQuantity(parseMemory, text, 'a memory quantity above 0', memoryHint),
-  );
+  const parseBytes = (text: string) =>
+    read.parseQuantity(parseMemory, text, 'a memory quantity above 0', memoryHint);
+  const maxMemory = setting('TERMINALS_MAX_MEMORY', parseBytes);
+  const maxTerminals = setting('TERMINALS_MAX_TERMINALS', read.parseCount);
+  const maxTotalMemory = setting('TERMINALS_MAX_TOTAL_MEMORY', parseBytes);
   const policiesDir = setting('TERMINALS_POLICIES_DIR', (text) => path.resolve(cwd, text));
   const allowedImages = setting('TERMINALS_ALLOWED_IMAGES', (text) =>
     read.list(text).map(read.parseImagePattern),
@@ -159,6 +167,7 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
     imageIsSet: image.isSet,
     host: host.value,
     port: port.value,
+    workers: workers.value,
     networks: networks.value,
     publishHost: publishHost.value,
     dataDir: dataDir.value,
@@ -166,6 +175,8 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
     idleTimeoutIsSet: idle.isSet,
     maxCpuMillis: maxCpu.value,
     maxMemoryBytes: maxMemory.value,
+    maxTerminals: maxTerminals.value,
+    maxTotalMemoryBytes: maxTotalMemory.value,
     policiesDir: policiesConfigMap.value === null ? watched : null,
     policiesConfigMap: policiesConfigMap.value,
     policiesGit,

@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'policy-invalid'
   | 'terminal-unreachable'
   | 'engine-unavailable'
+  | 'over-budget'
   | 'image-pull-failed'
   | 'start-failed'
   | 'start-timeout'
@@ -148,6 +149,12 @@ export class TerminalUnreachableError extends TerminalsError {
 /** Docker (or what else runs terminals) does not answer. */
 export class EngineUnavailableError extends TerminalsError {
   readonly code = 'engine-unavailable';
+  readonly status = 503;
+}
+
+/** The host runs as much as it may, and nothing of it is idle. */
+export class OverBudgetError extends TerminalsError {
+  readonly code = 'over-budget';
   readonly status = 503;
 }
 

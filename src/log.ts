@@ -7,6 +7,8 @@ export interface LogOptions {
   /** For people: one coloured line each. */
   readonly pretty: boolean;
   readonly destination?: DestinationStream;
+  /** Other processes write to the same standard output. */
+  readonly shared?: boolean;
 }
 
 /** Fields, in lower case, that would be a secret wherever they turned up. */
@@ -16,7 +18,12 @@ const censored = '[secret]';
 const deepest = 5;
 
 /** Writes in this process, and at its end what is left, so that nothing is lost. */
-export async function createLogger({ level, pretty, destination }: LogOptions): Promise<Logger> {
+export async function createLogger({
+  level,
+  pretty,
+  destination,
+  shared = false,
+}: LogOptions): Promise<Logger> {
   const options = {
     level,
     base: null,
@@ -28,7 +35,7 @@ export async function createLogger({ level, pretty, destination }: LogOptions): 
     // What is bound to a child logger passes no formatter.
     redact: { paths: ['authorization', 'cookie', 'apiKey', 'token', 'password'], censor: censored },
   };
-  const stream = destination ?? (pretty ? await prettyStream() : standardOutput());
+  const stream = destination ?? (pretty ? await prettyStream() : standardOutput(shared));
   return pino(options, stream);
 }
 
@@ -73,11 +80,15 @@ function cleaned(value: unknown, depth: number): unknown {
   return withoutSecrets(value as Fields, depth + 1);
 }
 
+/** So many bytes go into a pipe in one piece, whoever else writes to it (PIPE_BUF of Linux). */
+const pipeBytes = 4096;
+
 /**
  * Lines of one turn of the event loop are written together: one system call a line would be a tenth of what a proxied
  * request costs. Only a SIGKILL can lose them.
+ * @param shared lines of several processes must not run into each other
  */
-function standardOutput(): DestinationStream {
+function standardOutput(shared: boolean): DestinationStream {
   const output = pino.destination({ dest: 1, sync: true });
   let lines = '';
   const flush = () => {
@@ -88,6 +99,7 @@ function standardOutput(): DestinationStream {
   return {
     write(line) {
       if (lines === '') setImmediate(flush);
+      else if (shared && Buffer.byteLength(lines) + Buffer.byteLength(line) > pipeBytes) flush();
       lines += line;
     },
   };

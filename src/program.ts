@@ -2,7 +2,6 @@
  * The whole program put together: every part is made here and handed what it needs.
  * @module
  */
-import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { AdminAccess } from './admin/access.ts';
@@ -27,20 +26,19 @@ import type { Policy, PolicySource } from './policy/policy.ts';
 import { PolicyWriter } from './policy/policy-writer.ts';
 import { PolicyStore } from './policy/store.ts';
 import { Discovery } from './proxy/discovery.ts';
-import { Gateway } from './proxy/gateway.ts';
-import { Router } from './proxy/route.ts';
-import { createServer } from './proxy/server.ts';
+import { ProxyServer } from './proxy/proxy-server.ts';
+import { discoveryRoute } from './proxy/server.ts';
 import { Sessions } from './proxy/sessions.ts';
-import { terminalSockets } from './proxy/terminal-sockets.ts';
-import { Upstreams } from './proxy/upstreams.ts';
-import type { WebSocketProxy } from './proxy/websocket/websocket-proxy.ts';
 import { ActivityStore } from './reconcile/activity-store.ts';
+import type { HostLimits } from './reconcile/budget.ts';
 import { GoodStore } from './reconcile/good-store.ts';
 import { PolicyStatuses, standingsOf } from './reconcile/policy-status.ts';
 import { Preparation } from './reconcile/preparation.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { ResetStore } from './reconcile/reset-store.ts';
 import { Templates } from './reconcile/templates.ts';
+import { Leases } from './workers/leases.ts';
+import type { Primary } from './workers/primary.ts';
 
 export interface ProgramOptions {
   readonly config: Config;
@@ -48,12 +46,12 @@ export interface ProgramOptions {
   readonly log: Logger;
   readonly cwd: string;
   readonly version: string;
+  /** Has `config.workers` serve, and is loaded only for that; absent: this process does. */
+  readonly Primary?: typeof Primary;
 }
 
 /** How often it is looked whether policies are still as well as they were. */
 const statusMs = 5_000;
-/** Requests under way at a shutdown get this long; Docker and Kubernetes kill after 10 and 30 s. */
-const drainMs = 8_000;
 
 /** Who may use the admin API by this configuration. */
 function adminAccess(
@@ -73,22 +71,25 @@ function adminAccess(
   });
 }
 
+function hostLimits({ maxTerminals, maxTotalMemoryBytes }: Config): HostLimits {
+  return { terminals: maxTerminals, memoryBytes: maxTotalMemoryBytes };
+}
+
 export class Program {
   readonly policies: PolicyStore;
   readonly reconciler: Reconciler;
   readonly #options: ProgramOptions;
   readonly #discovery: Discovery;
   readonly #preparation: Preparation;
-  readonly #upstreams = new Upstreams();
-  readonly #sockets: WebSocketProxy;
-  readonly #app: FastifyInstance;
+  /** Serves requests: this process, or workers of it. */
+  readonly #front: ProxyServer | Primary;
   readonly #statuses: PolicyStatuses;
   readonly #metrics = new Metrics();
   readonly #source: PolicySource;
   readonly #stopping = new AbortController();
 
   constructor(options: ProgramOptions) {
-    const { config, backend, log } = options;
+    const { config, backend, log, Primary } = options;
     this.#options = options;
     const { signal } = this.#stopping;
     const identifying = { tokens: config.tokens, log, signal };
@@ -101,6 +102,7 @@ export class Program {
     const source = policySource(config, options.cwd, log, leads);
     const rules = policyRules(config);
     const policies = new PolicyStore({ source, rules, log });
+    const leases = new Leases();
     const activity = backend.activity ?? new ActivityStore(config.dataDir, log);
     const reconciler = new Reconciler({
       backend,
@@ -108,7 +110,8 @@ export class Program {
       templates,
       activity,
       revisions: backend.revisions ?? new GoodStore(config.dataDir, log),
-      resets: new ResetStore(config.dataDir, log),
+      // Where several processes use a backend, it keeps resets itself, and the cluster's quotas say what there is room for.
+      ...(backend.shared ? {} : { resets: new ResetStore(config.dataDir, log), host: hostLimits(config) }),
       log,
       acted: (act, terminal, reason) => {
         audit.acted(act, terminal, reason);
@@ -119,12 +122,14 @@ export class Program {
         audit.drifted(terminal, drift);
         metrics.drifted(drift);
       },
+      ...(Primary === undefined ? {} : { elsewhere: leases }),
     });
     const statuses = new PolicyStatuses({
       policies,
       entries: () => reconciler.entries,
       stateOf: (policy) => reconciler.rollouts.stateOf(policy),
       templates,
+      warm: (policy) => reconciler.warm.ready(policy),
       trouble: (workload) => backend.trouble?.(workload) ?? null,
       changed: (policy, { type, reason, message }) =>
         log[type === 'Stalled' ? 'warn' : 'info'](
@@ -133,8 +138,6 @@ export class Program {
         ),
     });
     policies.onChange((next, previous) => audit.policiesChanged(next, previous));
-    const router = new Router({ authenticator, policies, unknownGroups: config.unknownGroups });
-    const sessions = new Sessions();
 
     source.onRequest?.(() => this.#lookNow());
     backend.peers?.onAsked(() => void this.#lookNow());
@@ -146,66 +149,82 @@ export class Program {
     this.policies = policies;
     this.#statuses = statuses;
     this.reconciler = reconciler;
-    this.#discovery = new Discovery({ backend, policies, templates, log });
+    this.#discovery = new Discovery({
+      backend,
+      policies,
+      templates,
+      admit: (desired) => reconciler.admit(desired),
+      log,
+    });
     const workloadsOf = (policy: Policy) => reconciler.rollouts.workloadsOf(policy);
     this.#preparation = new Preparation({ backend, policies, workloadsOf, log });
-    this.#sockets = terminalSockets({ authenticator, router, reconciler, sessions, audit, log });
-    this.#app = createServer({
-      gateway: new Gateway({
-        router,
+    const ownRoutes = (app: FastifyInstance) => {
+      const { version } = options;
+      const { kind, unenforced } = backend;
+      const access = adminAccess(config, keys, authenticator, identifying);
+      healthRoutes(app, { version, backend: kind, unenforced, notReady: () => this.#notReady() });
+      discoveryRoute(app, { discovery: this.#discovery, authenticator, policies, log });
+      const sources = {
+        version,
+        backend: kind,
         reconciler,
-        upstreams: this.#upstreams,
-        sessions,
+        policies,
+        statuses,
+        sockets: () => this.#front.sockets,
+        elsewhere: () => this.#front.counted(),
+      };
+      metricsRoute(app, { access, metrics, audit, sources });
+      const secret = config.policiesGit?.webhookSecret ?? null;
+      webhookRoute(app, { secret, reload: () => policies.reload(), audit, log });
+      adminApi(app, {
+        access,
+        policies,
+        reload: async () => {
+          backend.peers?.ask();
+          await policies.reload();
+        },
+        rules,
+        templates,
+        statuses,
+        writer: new PolicyWriter({
+          // Only files of a directory are edited here; what comes from Git or a ConfigMap is changed there.
+          directory: source instanceof DirectorySource ? config.policiesDir : null,
+          cwd: options.cwd,
+          enabled: config.policyWrites,
+          rules,
+          source,
+          store: policies,
+        }),
+        reconciler,
+        backend,
+        unknownGroups: config.unknownGroups,
+        version,
         audit,
         log,
-        answered: (status, ms) => metrics.request(status, ms),
-      }),
-      discovery: this.#discovery,
-      authenticator,
-      policies,
-      log,
-      ownRoutes: (app) => {
-        healthRoutes(app, {
-          version: options.version,
-          backend: backend.kind,
-          unenforced: backend.unenforced,
-          notReady: () => this.#notReady(),
-        });
-        const access = adminAccess(config, keys, authenticator, identifying);
-        const { version } = options;
-        const { kind } = backend;
-        const sources = { version, backend: kind, reconciler, policies, statuses, sockets: this.#sockets };
-        metricsRoute(app, { access, metrics, audit, sources });
-        const secret = config.policiesGit?.webhookSecret ?? null;
-        webhookRoute(app, { secret, reload: () => policies.reload(), audit, log });
-        adminApi(app, {
-          access,
-          policies,
-          reload: async () => {
-            backend.peers?.ask();
-            await policies.reload();
-          },
-          rules,
-          templates,
-          statuses,
-          writer: new PolicyWriter({
-            // Only files of a directory are edited here; what comes from Git or a ConfigMap is changed there.
-            directory: source instanceof DirectorySource ? config.policiesDir : null,
-            cwd: options.cwd,
-            enabled: config.policyWrites,
-            rules,
-            source,
-            store: policies,
-          }),
-          reconciler,
-          backend,
-          unknownGroups: config.unknownGroups,
-          version: options.version,
-          audit,
-          log,
-        });
-      },
-    });
+      });
+    };
+    this.#front =
+      Primary === undefined
+        ? new ProxyServer({
+            terminals: reconciler,
+            policies,
+            authenticator,
+            unknownGroups: config.unknownGroups,
+            sessions: new Sessions(),
+            audit,
+            log,
+            answered: (status, ms) => metrics.request(status, ms),
+            ownRoutes,
+          })
+        : new Primary({
+            count: config.workers,
+            environment: madeKey(config),
+            terminals: reconciler,
+            leases,
+            policies,
+            log,
+            ownRoutes,
+          });
   }
 
   /**
@@ -213,35 +232,31 @@ export class Program {
    * @returns the base URL it listens at
    */
   async start(): Promise<string> {
-    const { config } = this.#options;
-    this.reconciler.onGone(({ address }) => this.#upstreams.release(address));
+    const { config, backend, log } = this.#options;
+    if (backend.shared && (config.maxTerminals ?? config.maxTotalMemoryBytes) !== null) {
+      log.warn(
+        'TERMINALS_MAX_TERMINALS and TERMINALS_MAX_TOTAL_MEMORY bound one host; here use a ResourceQuota',
+      );
+    }
+    this.reconciler.onGone((terminal) => this.#front.gone(terminal));
     await this.policies.start(this.#stopping.signal);
     await this.reconciler.start();
-    await this.#app.ready();
-    this.#app.server.on('upgrade', (request, socket, head) =>
-      this.#sockets.handleUpgrade(request, socket, head),
-    );
-    await this.#app.listen({ host: config.host, port: config.port });
+    const port = await this.#front.listen(config);
     this.#metrics.begin();
     this.#watchStatuses();
     // Not awaited: it takes a short-lived terminal a policy, and requests wait for it only where they need it.
     void this.#discovery.start();
     this.#preparation.start();
-    return baseUrl(this.#app.server.address(), config.host);
+    return baseUrl(config.host, port);
   }
 
   /** Takes no more requests, lets those under way end, tells WebSockets to come back; terminals go on running. */
   async close(): Promise<void> {
     this.#stopping.abort();
-    const drained = this.#app.close();
-    const late = setTimeout(() => this.#app.server.closeAllConnections(), drainMs).unref();
-    await this.#sockets.closeAll(1012, 'Terminals restarts; connect again', 1_000);
-    await drained;
-    clearTimeout(late);
+    await this.#front.close();
     await this.#discovery.close();
     await this.#preparation.close();
     await this.reconciler.close();
-    await this.#upstreams.close();
     await this.#options.backend.close();
   }
 
@@ -276,8 +291,13 @@ export class Program {
   }
 }
 
-function baseUrl(address: AddressInfo | string | null, host: string): string {
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+/** A key that was made for this run is not in the environment, where workers look for it. */
+function madeKey({ auth }: Config): Readonly<Record<string, string>> {
+  const key = auth.mode === 'key' && auth.made ? auth.keys[0] : undefined;
+  return key === undefined ? {} : { TERMINALS_API_KEY: key.reveal() };
+}
+
+function baseUrl(host: string, port: number): string {
   const anywhere = host === '0.0.0.0' || host === '::';
   const name = anywhere ? '127.0.0.1' : host;
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { Audit, auditDestination } from '../src/audit.ts';
 import { ForbiddenError } from '../src/errors.ts';
-import { terminalName } from '../src/terminal/names.ts';
+import { nobody, terminalName } from '../src/terminal/names.ts';
 import type { ContextId, PolicyId, TerminalKey, UserId } from '../src/terminal/terminal.ts';
 import { directoryOf } from './command/cli.ts';
 import { policyText, setOf } from './policy/fixtures.ts';
@@ -74,6 +74,17 @@ test('what was done with a terminal says why', () => {
       },
     ],
   );
+});
+
+test("what is nobody's yet names no user", () => {
+  const warm = { policy: 'data' as PolicyId, user: nobody('0123456789abcdef'), context: null };
+  const [line] = recorded((audit) => audit.acted('create', { key: warm, name: terminalName(warm) }, 'ahead'));
+  assert.deepEqual(line, {
+    event: 'create',
+    terminal: 'terminals-warm_data_0123456789abcdef',
+    policy: 'data',
+    reason: 'ahead',
+  });
 });
 
 test('a change of policies says which, where it is declared, and from which revision to which', () => {

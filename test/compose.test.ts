@@ -46,6 +46,7 @@ const needed: readonly (readonly [method: string, path: string])[] = [
   ['POST', `/containers/${id}/wait`],
   ['POST', '/containers/terminals-default-alice/stop'],
   ['POST', '/containers/terminals-default-alice/update'],
+  ['POST', '/containers/terminals-warm_data-science_0123456789abcdef/rename'],
   ['DELETE', `/containers/${id}`],
   ['DELETE', '/images/terminals-baked:0123456789abcdef'],
 ];
@@ -58,6 +59,8 @@ for (const [method, path] of needed) {
 
 const refused: readonly (readonly [method: string, path: string])[] = [
   ['POST', `/containers/${id}/exec`],
+  ['POST', `/containers/${id}/rename`],
+  ['POST', '/containers/terminals-default-alice/rename'],
   ['POST', '/exec/1/start'],
   ['GET', `/containers/${id}/archive`],
   ['PUT', `/containers/${id}/archive`],

@@ -2,6 +2,7 @@
  * What a test needs and a machine may lack. A missing engine is a skip with its reason, or a failure where
  * TERMINALS_TEST_REQUIRE names it (as CI does).
  */
+import { existsSync } from 'node:fs';
 import { KubeConfig } from '@kubernetes/client-node';
 import { dockerAnswers } from '../src/backend/docker/engine.ts';
 import { KubeClient } from '../src/kubernetes/client.ts';
@@ -14,6 +15,16 @@ export async function withoutDocker(): Promise<string | false> {
   if (required.includes('docker'))
     throw new Error('no Docker engine answers, and TERMINALS_TEST_REQUIRE asks for one');
   return 'skipped: no Docker engine';
+}
+
+/** False where both programs are there, else why the test is skipped. Throws where Open WebUI is required. */
+export function withoutOpenWebUi(program: string, browser: string): string | false {
+  if (existsSync(program) && existsSync(browser)) return false;
+  const missing = existsSync(program)
+    ? `no browser at ${browser}`
+    : 'no Open WebUI in TERMINALS_TEST_OPEN_WEBUI';
+  if (required.includes('open-webui')) throw new Error(`${missing}, and TERMINALS_TEST_REQUIRE asks for it`);
+  return `skipped: ${missing}`;
 }
 
 interface NodeList {

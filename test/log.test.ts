@@ -83,3 +83,22 @@ test('pretty lines are for people, are not lost at the end either, and show no s
   assert.throws(() => JSON.parse(text));
   assert.doesNotMatch(text, /hunter2/);
 });
+
+test('lines of several processes on one pipe stay whole, however slowly it is read', async () => {
+  const script = `
+    import { createLogger } from ${JSON.stringify(new URL('../src/log.ts', import.meta.url).href)};
+    const log = await createLogger({ level: 'info', pretty: false, shared: true });
+    for (let turn = 0; turn < 20; turn += 1) {
+      for (let line = 0; line < 50; line += 1) log.info({ turn, line, filling: 'ü'.repeat(line * 5) }, process.argv[1]);
+      await new Promise((resolve) => setImmediate(resolve));
+    }`;
+  const command = `"$0" --input-type=module -e "$1" one & "$0" --input-type=module -e "$1" other & wait`;
+  const { stdout } = await promisify(execFile)(
+    'sh',
+    ['-c', `(${command}) | (sleep 1; cat)`, process.execPath, script],
+    { timeout: 30_000, maxBuffer: 16 * 1024 * 1024 },
+  );
+  const lines = stdout.trimEnd().split('\n');
+  assert.equal(lines.length, 2_000);
+  assert.deepEqual(new Set(lines.map((line) => JSON.parse(line).msg)), new Set(['one', 'other']));
+});

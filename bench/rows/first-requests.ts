@@ -46,7 +46,7 @@ export async function bareStarts(context: Context, count: number): Promise<numbe
 }
 
 /** @returns milliseconds until the last of so many users has a 200 */
-async function userStarts(url: string, count: number): Promise<number> {
+export async function userStarts(url: string, count: number): Promise<number> {
   const users = Array.from({ length: count }, () => `${userPrefix}${randomUUID().slice(0, 8)}`);
   const began = performance.now();
   const answers = await Promise.all(users.map((user) => get(`${url}/small`, callerHeaders(user))));
@@ -63,15 +63,15 @@ export interface Answer {
   readonly body: string;
 }
 
-/** One request on a connection of its own. */
-export function get(url: string, headers: Readonly<Record<string, string>>): Promise<Answer> {
+/** One request on a connection of its own. @param most of the body that is kept, in characters */
+export function get(url: string, headers: Readonly<Record<string, string>>, most = 300): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const request = http.get(url, { headers, agent: false }, (response) => {
       let body = '';
       response.setEncoding('utf8').on('data', (text: string) => {
         body += text;
       });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: body.slice(0, 300) }));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: body.slice(0, most) }));
       response.on('error', reject);
     });
     request.on('error', reject);

@@ -21,7 +21,7 @@ import { callerHeaders } from '../contenders/terminals.ts';
 import type { Context, RowGroup } from '../context.ts';
 import { type CountingProxy, countingProxy, type Write } from '../counting-proxy.ts';
 import { userPrefix } from '../docker.ts';
-import { memory, until } from '../processes.ts';
+import { cpuUsed, memory, until } from '../processes.ts';
 import { nodeSelector, startStandInNode } from '../stand-in-node.ts';
 import { get } from './first-requests.ts';
 
@@ -103,7 +103,7 @@ class Scale {
       for (let user = users.pop(); user !== undefined; user = users.pop()) {
         const headers = callerHeaders(user);
         const served = async () => ((await get(`${url}/small`, headers)).status === 200 ? true : undefined);
-        await until(served, 300_000, `${user} is served`, 1_000);
+        await until(served, 900_000, `${user} is served`, 1_000);
       }
     };
     await Promise.all(Array.from({ length: atOnce }, askNext));
@@ -117,6 +117,7 @@ class Scale {
     const before = this.#marks();
     const operator = await this.#start('operator');
     this.#add('operator-ready', `operator: start → synced, ${this.#title}`, 'ms', operator.readyMs);
+    this.#add('operator-cpu', 'operator: of which CPU', 'ms', cpuUsed(operator.pid));
     const began = performance.now();
     await until(
       async () => ((await operatorState(operator)).queued === 0 ? true : undefined),
@@ -132,6 +133,7 @@ class Scale {
       'ms',
       orchestrator.readyMs,
     );
+    this.#add('orchestrator-cpu', 'orchestrator: of which CPU', 'ms', cpuUsed(orchestrator.pid));
     await this.#quiet();
     for (const side of sides) {
       this.#add(`${side}-start-writes`, `${side}: writes at a start`, '', this.#since(before, side).length);

@@ -23,7 +23,19 @@ export interface MetricsSources {
   readonly reconciler: Pick<Reconciler, 'entries' | 'queued' | 'synced'>;
   readonly policies: { readonly current: PolicySet };
   readonly statuses: Pick<PolicyStatuses, 'all'>;
-  readonly sockets: { readonly open: number };
+  /** WebSockets that this process has open. */
+  readonly sockets: () => number;
+  /** What other processes of this program have counted. */
+  readonly elsewhere: () => Promise<readonly MetricsSnapshot[]>;
+}
+
+/** All that a process has counted and measured, as plain data. */
+export type MetricsSnapshot = Awaited<ReturnType<PromClient.Registry['getMetricsAsJSON']>>;
+
+/** What still counts of a process that has ended: a sum must not fall. */
+export function countsOf(snapshot: MetricsSnapshot): MetricsSnapshot {
+  // The library's types have numbers here, and its data names.
+  return snapshot.filter(({ type }) => ['counter', 'histogram'].includes(String(type)));
 }
 
 const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -70,17 +82,30 @@ export class Metrics {
     return this.#meters.registry.contentType;
   }
 
-  /** Everything, in the text format of Prometheus. */
-  text(sources: MetricsSources): Promise<string> {
+  /** Everything, of all processes together, in the text format of Prometheus. */
+  async text(sources: MetricsSources): Promise<string> {
     this.#look(sources);
-    return this.#meters.registry.metrics();
+    const elsewhere = await sources.elsewhere();
+    const { prom, registry } = this.#meters;
+    if (elsewhere.length === 0) return registry.metrics();
+    // What makes no sum, such as the time of the start, is said of this process.
+    const own = (await registry.getMetricsAsJSON()).map((metric) =>
+      metric.aggregator === 'omit' ? { ...metric, aggregator: 'first' as const } : metric,
+    );
+    return prom.AggregatorRegistry.aggregate([own, ...elsewhere]).metrics();
+  }
+
+  /** What a process that only serves requests has counted. @param open WebSockets */
+  snapshot(open: number): Promise<MetricsSnapshot> {
+    this.#meters.gauges.sockets.set(open);
+    return this.#meters.registry.getMetricsAsJSON();
   }
 
   #look({ version, backend, reconciler, policies, statuses, sockets }: MetricsSources): void {
     const all = this.#meters.gauges;
     for (const gauge of Object.values(all)) gauge.reset();
     all.build.set({ version, backend }, 1);
-    all.sockets.set(sockets.open);
+    all.sockets.set(sockets());
     all.queue.set(reconciler.queued);
     all.synced.set(reconciler.synced ? 1 : 0);
     for (const entry of reconciler.entries)
@@ -94,7 +119,7 @@ export class Metrics {
         const condition = status.conditions.find((each) => each.type === type);
         all.conditions.set({ policy, type }, condition?.status === 'True' ? 1 : 0);
       }
-      for (const state of ['desired', 'updated', 'available', 'idle'] as const) {
+      for (const state of ['desired', 'updated', 'available', 'idle', 'warm'] as const) {
         all.states.set({ policy, state }, status[state]);
       }
       all.failures.set({ policy }, status.failures);
@@ -112,6 +137,7 @@ function meters() {
     new prom.Histogram({ name, help, buckets, registers });
   prom.collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 25 });
   return {
+    prom,
     registry,
     requests: counter(
       'terminals_requests_total',

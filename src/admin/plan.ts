@@ -76,7 +76,7 @@ export function planRoutes(options: Options): readonly AdminRoute[] {
       before,
       terminals: reconciler.entries,
       opensAt: windowOpensAt,
-      resetAt: (policy, name) => reconciler.resets.foresee(policy, name),
+      resetAt: (policy, name, kept) => reconciler.resets.foresee(policy, name, kept),
       now: Date.now(),
     });
   return [

@@ -41,11 +41,12 @@ export const policyStatusSchema: Schema = objectOf({
   updated: { ...number, description: 'Of these, those as the newest revision declares.' },
   available: { ...number, description: 'Of these, those that run.' },
   idle: { ...number, description: 'Stopped terminals.' },
+  warm: { ...number, description: "Those that are ready and nobody's yet; in none of the other numbers." },
   problems: listOf(refTo('PolicyProblem')),
 });
 
 export function statusAnswer(status: PolicyStatus) {
-  const { conditions, failures, stall, desired, updated, available, idle, problems } = status;
+  const { conditions, failures, stall, desired, updated, available, idle, warm, problems } = status;
   return {
     conditions,
     observed_revision: status.observedRevision,
@@ -63,6 +64,7 @@ export function statusAnswer(status: PolicyStatus) {
     updated,
     available,
     idle,
+    warm,
     problems: problems.map(problemAnswer),
   };
 }

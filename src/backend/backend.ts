@@ -79,7 +79,7 @@ export interface Backend {
   readonly revisions?: RevisionRecord;
   /** Absent: there are none, this process does what nobody asked for. */
   readonly peers?: Peers;
-  /** Several processes may use it at the same time. */
+  /** Several processes may use it at the same time; since when a home is clean is in what it observes (`Actual.clean`). */
   readonly shared?: true;
   /** How many terminals may be worked on at once; absent: as many as one machine stands. */
   readonly concurrency?: number;
@@ -114,6 +114,14 @@ export interface Backend {
    * @throws StartTimeoutError, StartFailedError, ImagePullError, EngineUnavailableError
    */
   create(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal>;
+  /**
+   * Makes a terminal that is nobody's (`nobody` in terminal/names.ts), and runs with the wanted revision, this user's for good:
+   * under no other key, and never anybody else's again (absent: none is kept ready before it is asked for).
+   * @returns null where that is not possible, and it does not run any more, or the user has a terminal already: one is to be
+   *   created then
+   * @throws EngineUnavailableError
+   */
+  claim?(warm: RunningTerminal, desired: Desired, signal: AbortSignal): Promise<RunningTerminal | null>;
   /** Starts a stopped one, or waits for one that is starting, until it is healthy. Errors as `create`. */
   start(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal>;
   /**
@@ -129,7 +137,8 @@ export interface Backend {
   remove(key: TerminalKey, what: { readonly files: boolean }, signal: AbortSignal): Promise<void>;
 
   /**
-   * Removes a terminal and empties its home, but for these paths in it (absent: it can't, and no schedule is followed).
+   * Removes a terminal, or stops it where it can be replaced in one step, and empties its home, but for these paths in it
+   * (absent: it can't, and no schedule is followed).
    * Nothing outside of the home is touched, whatever links are in it. One that is not there may have a home all the same.
    * @throws StartFailedError where something can't be removed: then the terminal is stopped, and is reset at the next try
    */

@@ -1,4 +1,5 @@
 /** `terminals list`: every terminal there is. @module */
+import { isNobody } from '../terminal/names.ts';
 import type { Command } from './command.ts';
 import { stateHelp, stateOptions } from './configuration.ts';
 import { renderTable, titles } from './table.ts';
@@ -22,7 +23,8 @@ Exit codes: 0 done, 1 the backend does not answer, 2 the call's words are off.
       const terminals = await listTerminals(backend, io.signal);
       const rows = terminals.map((terminal) => ({
         name: terminal.name,
-        user: terminal.key.user,
+        // Started, and nobody's yet.
+        user: isNobody(terminal.key.user) ? null : terminal.key.user,
         policy: terminal.key.policy,
         context: terminal.key.context,
         phase: terminal.phase,
@@ -34,7 +36,7 @@ Exit codes: 0 done, 1 the backend does not answer, 2 the call's words are off.
       else {
         const cells = rows.map(({ name, user, policy, context, phase, address, detail }) => [
           name,
-          user,
+          user ?? '(warm)',
           policy,
           context ?? '',
           phase,

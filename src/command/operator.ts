@@ -48,7 +48,7 @@ Exit codes: 0 ended by a signal, 1 it could not start, 2 the call's words are of
 };
 
 function optionsOf(
-  { operator: own }: Kubernetes,
+  { operator: own, pods }: Kubernetes,
   namespace: string,
 ): Pick<OperatorOptions, 'namespace' | 'leaderElection' | 'defaults'> {
   const { storageClass, imagePullPolicy, imagePullSecrets, orchestratorNamespace } = own;
@@ -56,6 +56,7 @@ function optionsOf(
     namespace: own.allNamespaces ? undefined : namespace,
     leaderElection: own.leaderElection ? { namespace, name: own.lease } : null,
     defaults: {
+      pods,
       imagePullPolicy,
       imagePullSecrets,
       ...(storageClass === null ? {} : { storageClass }),

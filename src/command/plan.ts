@@ -14,6 +14,7 @@ import { hasChanges, type PlanReport, planReport } from '../reconcile/plan-repor
 import { ResetStore } from '../reconcile/reset-store.ts';
 import { Resets } from '../reconcile/resets.ts';
 import { Templates } from '../reconcile/templates.ts';
+import { isNobody } from '../terminal/names.ts';
 import { type Command, type Io, type OptionValues, UsageError } from './command.ts';
 import { stateHelp, stateOptions } from './configuration.ts';
 import { noPlan, planMarkdown } from './plan-markdown.ts';
@@ -104,7 +105,8 @@ function planHere([directory, ...more]: readonly string[], given: OptionValues, 
     const log = await createLogger({ level: 'silent', pretty: false });
     const activity = await (backend.activity ?? new ActivityStore(config.dataDir, log)).load(now);
     const resets = await resetsOf(backend, config, set, log);
-    const terminals = faulty ? [] : await listTerminals(backend, io.signal);
+    const all = faulty ? [] : await listTerminals(backend, io.signal);
+    const terminals = all.filter(({ key }) => !isNobody(key.user));
     return planReport({
       after: { set, templateOf: (policy) => templates.of(policy) },
       before: null,
@@ -117,7 +119,7 @@ function planHere([directory, ...more]: readonly string[], given: OptionValues, 
         inFlight: 0,
       })),
       opensAt: windowOpensAt,
-      resetAt: (policy, name) => resets.foresee(policy, name),
+      resetAt: (policy, name, kept) => resets.foresee(policy, name, kept),
       now,
     });
   });

@@ -15,6 +15,7 @@ export interface StatusAnswer {
   readonly updated: number;
   readonly available: number;
   readonly idle: number;
+  readonly warm: number;
 }
 
 interface PolicyAnswer {
@@ -72,10 +73,11 @@ const styles = { Ready: 'green', Reconciling: 'yellow', Stalled: 'red' } as cons
 
 function tableOf(all: readonly PolicyAnswer[], io: Io): string {
   const rows = all.map(({ id, status }): readonly Cell[] => {
-    const { conditions, desired, updated, available, idle, observed_revision, observed_source } = status;
+    const { conditions, desired, updated, available, idle, warm, observed_revision, observed_source } =
+      status;
     const holds = conditions.find((each) => each.status === 'True');
     const state: Cell = holds ? { text: holds.type, style: styles[holds.type] } : '';
-    const counts = [desired, updated, available, idle].map(String);
+    const counts = [desired, updated, available, idle, warm].map(String);
     const since = holds?.lastTransitionTime.replace(/\.\d+Z$/, 'Z') ?? '';
     const revision = (observed_source ?? observed_revision).slice(0, 12);
     return [id, state, holds?.reason ?? '', ...counts, revision, since, holds?.message ?? ''];
@@ -88,6 +90,7 @@ function tableOf(all: readonly PolicyAnswer[], io: Io): string {
     'UPDATED',
     'AVAILABLE',
     'IDLE',
+    'WARM',
     'REVISION',
     'SINCE',
     'MESSAGE',

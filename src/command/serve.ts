@@ -1,5 +1,7 @@
 /** `terminals serve`: the controller and the proxy. @module */
+import type { Worker } from 'node:cluster';
 import { once } from 'node:events';
+import type { Logger } from 'pino';
 import type { Backend } from '../backend/backend.ts';
 import { chooseBackend } from '../backend/choose.ts';
 import type { Config } from '../config.ts';
@@ -26,12 +28,21 @@ Exit codes: 0 ended by a signal, 1 it could not start, 2 the call's words are of
   options: { dev: { type: 'boolean' }, ...configFlags },
   async run(values, _positionals, io) {
     const dev = values.dev === true;
-    const config = readConfig(values, io, dev);
-    const log = await createLogger({ level: config.logLevel, pretty: process.stdout.isTTY === true });
+    const worker = await asWorker();
+    // What there is to warn of, the primary has.
+    const config = readConfig(values, worker ? { ...io, err: () => undefined } : io, dev);
+    const log = await createLogger({
+      level: config.logLevel,
+      pretty: process.stdout.isTTY === true,
+      shared: config.workers > 1,
+    });
+    if (worker) return work(worker, config, log);
     const backend = await chooseBackend(config, io.env, log);
     if (backend.kind === 'process') await install(backend, io);
 
-    const program = new Program({ config, backend, log, cwd: io.cwd, version: version() });
+    const options = { config, backend, log, cwd: io.cwd, version: version() };
+    const workers = config.workers > 1 ? await import('../workers/primary.ts') : {};
+    const program = new Program({ ...options, ...workers });
     try {
       const url = await program.start();
       log.info({ url, backend: backend.kind, version: version() }, 'listening');
@@ -44,6 +55,19 @@ Exit codes: 0 ended by a signal, 1 it could not start, 2 the call's words are of
     return 0;
   },
 };
+
+/** This process as one of another's workers; undefined: it is none. */
+async function asWorker(): Promise<Worker | undefined> {
+  return process.connected ? (await import('node:cluster')).default.worker : undefined;
+}
+
+/** Signals are the primary's to heed, which has its workers end in order. */
+async function work(worker: Worker, config: Config, log: Logger): Promise<number> {
+  const { WorkerProgram } = await import('../worker-program.ts');
+  await new WorkerProgram({ config, log: log.child({ worker: worker.id }), worker }).run();
+  worker.disconnect();
+  return 0;
+}
 
 /** The first start installs Open Terminal, which takes a while: somebody looks on. */
 async function install(backend: Backend, io: Io): Promise<void> {

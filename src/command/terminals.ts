@@ -39,7 +39,7 @@ export async function withBackend<T>(
   }
 }
 
-/** Users' terminals, sorted by name; those that only answer discovery are nobody's. */
+/** All terminals but those that only answer discovery, sorted by name; of a warm one nobody is the user (`isNobody`). */
 export async function listTerminals(backend: Backend, signal: AbortSignal): Promise<readonly Actual[]> {
   const all = await backend.list(signal);
   return all.filter(({ key }) => key.user !== discoveryUser).sort((a, b) => (a.name < b.name ? -1 : 1));

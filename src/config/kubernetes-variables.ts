@@ -27,7 +27,8 @@ export const kubernetesVariables = [
   {
     name: 'TERMINALS_KUBERNETES_LABELS',
     default: '',
-    meaning: 'labels on the Pods of terminals: `name=value`, comma-separated, or JSON',
+    meaning:
+      'labels on the Pods of terminals: `name=value`, comma-separated, or JSON; give this and the next four to the operator too, for Terminal resources made by hand',
   },
   {
     name: 'TERMINALS_KUBERNETES_NODE_SELECTOR',

@@ -5,6 +5,7 @@
  * @module
  */
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { closest } from '../closest.ts';
 import { asymmetricAlgorithms } from '../identity/algorithms.ts';
 import { parseKeys } from '../identity/keys.ts';
@@ -46,6 +47,7 @@ export type AuthMode = (typeof authModes)[number];
 
 const longestIdleMinutes = 525_600;
 const longestSeconds = 86_400;
+const mostTerminals = 100_000;
 
 /** One of a few words. */
 export function oneOf<Word extends string>(words: readonly Word[], text: string): Word {
@@ -95,6 +97,16 @@ export function parseImagePattern(text: string): string {
   );
 }
 
+const mostWorkers = 128;
+
+/** As many as there are cores that this process may use, by its cgroup as well, or a number; 0 says the same as 1. */
+export function parseWorkers(text: string): number {
+  if (text === 'auto') return availableParallelism();
+  const workers = Number(text);
+  if (/^\d+$/.test(text) && workers <= mostWorkers) return Math.max(workers, 1);
+  throw invalid('not a number of workers.', `Write auto, or a number up to ${mostWorkers}.`);
+}
+
 export function parsePort(text: string): number {
   const port = Number(text);
   if (/^\d{1,5}$/.test(text) && port <= 65_535) return port;
@@ -139,6 +151,14 @@ export function parseMinutes(text: string): number {
     'not a number of minutes.',
     `Write a number from 0 (never) to ${longestIdleMinutes}, e.g. 30.`,
   );
+}
+
+/** How many there may be; none: no bound. */
+export function parseCount(text: string): number | null {
+  if (text === '') return null;
+  const count = Number(text);
+  if (/^\d{1,6}$/.test(text) && count >= 1 && count <= mostTerminals) return count;
+  throw invalid('not a number of terminals.', `Write a whole number from 1 to ${mostTerminals}, e.g. 20.`);
 }
 
 /** A Kubernetes quantity; none: no bound. */

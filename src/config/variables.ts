@@ -45,6 +45,12 @@ const general = [
   { name: 'TERMINALS_PORT', default: '3000', meaning: 'port it listens on; 0: any free one' },
   { name: 'TERMINALS_HOST', default: '0.0.0.0', meaning: 'address it listens on' },
   {
+    name: 'TERMINALS_WORKERS',
+    default: '1',
+    meaning:
+      'processes that serve requests: 1, or `auto`, as many as there are cores; from 2 on beside the one that manages the terminals',
+  },
+  {
     name: 'TERMINALS_NETWORK',
     aliases: ['TERMINALS_DOCKER_NETWORK'],
     default: '',
@@ -75,6 +81,17 @@ const general = [
       "upper bound of a policy's CPU limit: above it `validate` fails, and a running policy is clamped",
   },
   { name: 'TERMINALS_MAX_MEMORY', default: '', meaning: "upper bound of a policy's memory limit, likewise" },
+  {
+    name: 'TERMINALS_MAX_TERMINALS',
+    default: '',
+    meaning:
+      'how many terminals run at once (Docker, processes): above it those go that are warm or the longest idle, else requests get 503; empty: no bound',
+  },
+  {
+    name: 'TERMINALS_MAX_TOTAL_MEMORY',
+    default: '',
+    meaning: 'what the memory limits of all that run may come to, likewise',
+  },
   {
     name: 'TERMINALS_POLICIES_DIR',
     default: 'policies, if it is there',

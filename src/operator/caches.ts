@@ -19,6 +19,7 @@ import {
 import { requestOf } from '../kubernetes/reconcile-request.ts';
 import { apiKeyField, childSelector, containerName } from './child-names.ts';
 import { terminalNameOf } from './ownership.ts';
+import { keepAnnotation, resetAnnotation } from './reset-request.ts';
 import { stopAnnotation, type TerminalResource, terminals } from './terminal-resource.ts';
 
 export interface CachesOptions {
@@ -95,6 +96,9 @@ export class Caches {
   }
 }
 
+/** The annotations by which something is asked for. */
+const requests = [stopAnnotation, resetAnnotation, keepAnnotation];
+
 function ownChange(now: TerminalResource | undefined, before: TerminalResource | undefined): boolean {
   if (now === undefined || before === undefined) return false;
   return (
@@ -102,7 +106,8 @@ function ownChange(now: TerminalResource | undefined, before: TerminalResource |
     now.metadata.generation === before.metadata.generation &&
     now.status?.lastActivityAt === before.status?.lastActivityAt &&
     requestOf(now) === requestOf(before) &&
-    now.metadata.annotations?.[stopAnnotation] === before.metadata.annotations?.[stopAnnotation]
+    now.status?.lastResetAt === before.status?.lastResetAt &&
+    requests.every((name) => now.metadata.annotations?.[name] === before.metadata.annotations?.[name])
   );
 }
 

@@ -80,6 +80,7 @@ const statusSchema = {
     apiKeySecret: string('The Secret with its key, under api-key.'),
     lastActivityAt: time('Its last use, as the orchestrator saw it. A newer one wakes an idle terminal.'),
     idleSince: time('The last use before it was stopped for not being used; absent while it is wanted.'),
+    lastResetAt: time('When the reset was asked for that was carried out last.'),
     observedGeneration: {
       description: 'The generation that this describes.',
       type: 'integer',

@@ -2,6 +2,7 @@
  * Whether a terminal is wanted, from its last use. Pure.
  * @module
  */
+import { resetRequest } from './reset-request.ts';
 import { stopAnnotation, type TerminalResource } from './terminal-resource.ts';
 
 export interface Wanted {
@@ -11,7 +12,7 @@ export interface Wanted {
   readonly idleSince: string | undefined;
   /** Epoch ms at which it is to be looked at again; null: no time of its own. */
   readonly lookAgainAt: number | null;
-  readonly reason: 'InUse' | 'IdleTimeout' | 'StopRequested' | 'Suspended';
+  readonly reason: 'InUse' | 'IdleTimeout' | 'StopRequested' | 'ResetRequested' | 'Suspended';
 }
 
 const minuteMs = 60_000;
@@ -25,6 +26,11 @@ export function wanted(terminal: TerminalResource, now: number): Wanted {
   const { metadata, spec, status } = terminal;
   const used = status?.lastActivityAt ?? metadata.creationTimestamp ?? new Date(now).toISOString();
   const usedAt = Date.parse(used);
+  if (resetRequest(terminal) !== null) {
+    // Whoever has come since it began to be stopped waits until its home is empty.
+    const idleSince = status?.idleSince ?? used;
+    return { running: false, idleSince, lookAgainAt: null, reason: 'ResetRequested' };
+  }
   const stop = Date.parse(metadata.annotations?.[stopAnnotation] ?? '');
   const reason = stop >= usedAt ? 'StopRequested' : 'IdleTimeout';
   const idle: Wanted = { running: false, idleSince: used, lookAgainAt: null, reason };

@@ -17,6 +17,7 @@ import type { Children } from './ensure.ts';
 import { ownershipOf } from './ownership.ts';
 import { podOf, podProblems } from './pod.ts';
 import { endOf, type PodState, podState, resizeTrouble } from './pod-state.ts';
+import { resetOf } from './reset-pod.ts';
 import { fieldManager, type TerminalResource } from './terminal-resource.ts';
 import { lacksSubresource, type Trouble } from './trouble.ts';
 
@@ -51,21 +52,33 @@ export class PodLifecycle {
     this.#options = options;
   }
 
+  /** undefined: there is none. @throws CollisionError, LeavingError, KubeError */
+  find(terminal: TerminalResource, signal: AbortSignal): Promise<Pod | undefined> {
+    const { children, caches } = this.#options;
+    return children.find(terminal, pods, caches.pods, childNames(terminal).pod, signal);
+  }
+
   /**
    * Makes it, or does the one next thing that brings it nearer to what it should be.
-   * @throws CollisionError, LeavingError, KubeError
+   * @param existing as `find` gave it
+   * @throws KubeError
    */
-  async ensure(terminal: TerminalResource, keyHash: string, signal: AbortSignal): Promise<Seen> {
-    const { children, caches, defaults } = this.#options;
+  async ensure(
+    terminal: TerminalResource,
+    existing: Pod | undefined,
+    keyHash: string,
+    signal: AbortSignal,
+  ): Promise<Seen> {
+    const { defaults } = this.#options;
     const problems = podProblems(terminal);
     const trouble =
       problems.length === 0 ? null : { reason: 'InvalidPodTemplate', message: problems.join('; ') };
-    const name = childNames(terminal).pod;
-    const existing = await children.find(terminal, pods, caches.pods, name, signal);
     if (trouble !== null) return this.#kept(existing, trouble);
     const wanted = podOf(terminal, defaults, keyHash);
     if (existing === undefined) return this.#create(terminal, wanted, signal);
 
+    if (resetOf(existing) !== undefined)
+      return this.#replace(terminal, existing, 'its home is empty', signal);
     const end = endOf(existing);
     if (end !== null) return this.#replaceEnded(terminal, existing, end, signal);
     const outdated = outdatedReason(terminal, existing, wanted);
@@ -77,8 +90,8 @@ export class PodLifecycle {
   async remove(terminal: TerminalResource, message: string, signal: AbortSignal): Promise<void> {
     const pod = this.#options.caches.pods.get(keyOf(terminal));
     if (pod === undefined || pod.metadata.deletionTimestamp || ownershipOf(pod, terminal) !== 'ours') return;
-    await this.#delete(terminal, pod, signal);
-    this.#options.events.record(terminal, 'Normal', 'Idle', message);
+    await this.delete(terminal, pod, signal);
+    if (resetOf(pod) === undefined) this.#options.events.record(terminal, 'Normal', 'Idle', message);
   }
 
   /** The Terminal is gone. */
@@ -122,19 +135,20 @@ export class PodLifecycle {
   ): Promise<Seen> {
     const key = keyOf(terminal);
     const count = (this.#ends.get(key)?.count ?? 0) + 1;
-    await this.#delete(terminal, pod, signal);
+    await this.delete(terminal, pod, signal);
     this.#ends.set(key, { count, until: count === 1 ? 0 : Date.now() + backoffMs(count - 1) });
     this.#options.events.record(terminal, 'Warning', end.reason, `${end.message}; the Pod is made anew`);
     return seen(changing(end.reason, `${end.message}; the Pod is made anew`));
   }
 
   async #replace(terminal: TerminalResource, pod: Pod, reason: string, signal: AbortSignal): Promise<Seen> {
-    await this.#delete(terminal, pod, signal);
+    await this.delete(terminal, pod, signal);
     this.#options.events.record(terminal, 'Normal', 'PodReplaced', `replacing the Pod: ${reason}`);
     return seen(changing('Replacing', `the Pod is replaced: ${reason}`));
   }
 
-  async #delete(terminal: TerminalResource, { metadata }: Pod, signal: AbortSignal): Promise<void> {
+  /** Takes away a Pod that was looked at. */
+  async delete(terminal: TerminalResource, { metadata }: Pod, signal: AbortSignal): Promise<void> {
     const { client, caches } = this.#options;
     const namespace = terminal.metadata.namespace ?? '';
     const ending = await client.delete(pods, namespace, metadata.name, metadata.uid, signal);

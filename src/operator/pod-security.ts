@@ -3,13 +3,14 @@
  * @module
  */
 import type { Container, PodSecurityContext, PodSpec, SecurityContext } from '../kubernetes/objects.ts';
+import type { PodDefaults } from './defaults.ts';
 import type { TerminalSpec } from './terminal-resource.ts';
 
 /** The user of the Open Terminal image. */
 const imageUser = 1000;
 
-/** Of the Pod, the Terminal's own laid over it. */
-export function podSecurityContext(spec: TerminalSpec): PodSecurityContext {
+/** Of the Pod: the operator's configuration laid over it, and over that the Terminal's own. */
+export function podSecurityContext(spec: TerminalSpec, defaults: PodDefaults): PodSecurityContext {
   return {
     runAsNonRoot: true,
     runAsUser: imageUser,
@@ -17,6 +18,7 @@ export function podSecurityContext(spec: TerminalSpec): PodSecurityContext {
     fsGroup: imageUser,
     fsGroupChangePolicy: 'OnRootMismatch',
     seccompProfile: { type: 'RuntimeDefault' },
+    ...defaults.podSecurityContext,
     ...spec.podSecurityContext,
   };
 }
@@ -26,12 +28,13 @@ export function podSecurityContext(spec: TerminalSpec): PodSecurityContext {
  * capabilities stay; without raw sockets and device files. Filtering domains needs NET_ADMIN and raw sockets once, which
  * the image drops before it serves.
  */
-export function containerSecurityContext(spec: TerminalSpec): SecurityContext {
+export function containerSecurityContext(spec: TerminalSpec, defaults: PodDefaults): SecurityContext {
   const filters = filtersDomains(spec);
   return {
     privileged: false,
     allowPrivilegeEscalation: true,
     capabilities: filters ? { add: ['NET_ADMIN'], drop: ['MKNOD'] } : { drop: ['MKNOD', 'NET_RAW'] },
+    ...defaults.containerSecurityContext,
     ...spec.containerSecurityContext,
   };
 }

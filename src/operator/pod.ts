@@ -15,6 +15,12 @@ import {
   terminalPort,
 } from './child-names.ts';
 import type { OperatorDefaults } from './defaults.ts';
+import {
+  keepsPackages,
+  packageCacheAnnotations,
+  packageCacheMounts,
+  packageCacheVolume,
+} from './package-cache.ts';
 import { containerSecurityContext, filtersDomains, podSecurityContext, restrict } from './pod-security.ts';
 import { contextProblems, overlay } from './pod-template.ts';
 import { ownerReference, type TerminalResource, type TerminalSpec } from './terminal-resource.ts';
@@ -44,8 +50,13 @@ export function podOf(terminal: TerminalResource, defaults: OperatorDefaults, ke
     metadata: {
       name: childNames(terminal).pod,
       ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
-      labels: { ...over?.labels, ...childLabels(terminal), [labels.revision]: revisionOf(spec) },
-      annotations: { ...over?.annotations, [keyHashAnnotation]: keyHash },
+      labels: {
+        ...defaults.pods.labels,
+        ...over?.labels,
+        ...childLabels(terminal),
+        [labels.revision]: revisionOf(spec),
+      },
+      annotations: { ...over?.annotations, ...packageCacheAnnotations(spec), [keyHashAnnotation]: keyHash },
       ownerReferences: [ownerReference(terminal)],
     },
     spec: spec.restricted ? restrict(rendered) : rendered,
@@ -77,11 +88,24 @@ function podSpec(terminal: TerminalResource, defaults: OperatorDefaults): PodSpe
     enableServiceLinks: false,
     restartPolicy: 'Always',
     terminationGracePeriodSeconds: 10,
-    securityContext: podSecurityContext(spec),
-    ...(spec.persistence.enabled ? { volumes: [home] } : {}),
+    securityContext: podSecurityContext(spec, defaults.pods),
+    ...placement(terminal, defaults),
+    ...(spec.persistence.enabled
+      ? { volumes: [home, ...(keepsPackages(spec) ? [packageCacheVolume] : [])] }
+      : {}),
     ...(defaults.imagePullSecrets.length > 0
       ? { imagePullSecrets: defaults.imagePullSecrets.map((name) => ({ name })) }
       : {}),
+  };
+}
+
+/** Whole or not at all: a part of one selector and a part of another may be what no node has. */
+function placement({ spec }: TerminalResource, { pods }: OperatorDefaults): Partial<PodSpec> {
+  const { nodeSelector, tolerations } = pods;
+  const own = spec.podTemplate?.spec ?? {};
+  return {
+    ...('nodeSelector' in own || Object.keys(nodeSelector).length === 0 ? {} : { nodeSelector }),
+    ...('tolerations' in own || tolerations.length === 0 ? {} : { tolerations }),
   };
 }
 
@@ -97,14 +121,21 @@ function containerOf(terminal: TerminalResource, defaults: OperatorDefaults): Co
     ports: [{ name: 'http', containerPort: terminalPort, protocol: 'TCP' }],
     env: environment(terminal),
     resources: resourcesOf(spec),
-    securityContext: containerSecurityContext(spec),
+    securityContext: containerSecurityContext(spec, defaults.pods),
     // The end of the startup probe sets off the readiness probe at once, so that a start is seen within a second.
     startupProbe: { ...probe, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: limit },
     readinessProbe: { ...probe, periodSeconds: 5, timeoutSeconds: 5, failureThreshold: 3 },
     livenessProbe: { ...probe, periodSeconds: 20, timeoutSeconds: 10, failureThreshold: 6 },
     // What it said last is then in the Pod's status, and from there in the Terminal's.
     terminationMessagePolicy: 'FallbackToLogsOnError',
-    ...(spec.persistence.enabled ? { volumeMounts: [{ name: 'home', mountPath: homeTarget }] } : {}),
+    ...(spec.persistence.enabled
+      ? {
+          volumeMounts: [
+            { name: 'home', mountPath: homeTarget },
+            ...(keepsPackages(spec) ? packageCacheMounts : []),
+          ],
+        }
+      : {}),
   };
 }
 

@@ -21,8 +21,8 @@ export interface Observed {
   readonly notes: readonly string[];
 }
 
-/** The operator's part of the status: everything but `lastActivityAt`, which is the orchestrator's. */
-export type OwnStatus = Omit<TerminalStatus, 'lastActivityAt'>;
+/** What the operator writes in one: `lastActivityAt` is the orchestrator's, `lastResetAt` is never taken back. */
+export type OwnStatus = Omit<TerminalStatus, 'lastActivityAt' | 'lastResetAt'>;
 
 /** @param now for conditions that change; those that stay keep their time */
 export function statusOf(terminal: TerminalResource, observed: Observed, now: Date): OwnStatus {
@@ -51,7 +51,7 @@ export function statusOf(terminal: TerminalResource, observed: Observed, now: Da
 
 /** Whether the status of a Terminal is that already. */
 export function isCurrent({ status }: TerminalResource, own: OwnStatus): boolean {
-  const { lastActivityAt: _activity, ...current } = status ?? {};
+  const { lastActivityAt: _activity, lastResetAt: _reset, ...current } = status ?? {};
   return stable(current) === stable(own);
 }
 

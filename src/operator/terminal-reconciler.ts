@@ -12,10 +12,12 @@ import { requestOf } from '../kubernetes/reconcile-request.ts';
 import type { Caches } from './caches.ts';
 import type { OperatorDefaults } from './defaults.ts';
 import { Children } from './ensure.ts';
+import { HomeReset, resetFailure, resetting, stopping } from './home-reset.ts';
 import { type Wanted, wanted } from './idle.ts';
 import { ownershipOf } from './ownership.ts';
 import { PodLifecycle, type Seen } from './pod-lifecycle.ts';
 import { type PodState, podState } from './pod-state.ts';
+import { resetRequest } from './reset-request.ts';
 import { idleMessage, isCurrent, type Observed, type OwnStatus, statusOf } from './status.ts';
 import { fieldManager, type TerminalResource, terminals } from './terminal-resource.ts';
 import { LeavingError, type Trouble, troubleOf } from './trouble.ts';
@@ -38,11 +40,13 @@ export class TerminalReconciler {
   readonly #options: TerminalReconcilerOptions;
   readonly #children: Children;
   readonly #pods: PodLifecycle;
+  readonly #resets: HomeReset;
 
   constructor(options: TerminalReconcilerOptions) {
     this.#options = options;
     this.#children = new Children(options);
     this.#pods = new PodLifecycle({ ...options, children: this.#children });
+    this.#resets = new HomeReset({ ...options, children: this.#children, pods: this.#pods });
   }
 
   /**
@@ -58,16 +62,14 @@ export class TerminalReconciler {
     if (requestOf(terminal) !== terminal.status?.lastHandledReconcileAt) this.#pods.forget(key);
     const want = wanted(terminal, Date.now());
     // First it is said that nobody should come any more, then the Pod goes.
-    if (!want.running)
-      await this.#write(
-        key,
-        statusOf(terminal, { ...nothing, wanted: want, state: null }, new Date()),
-        signal,
-      );
+    if (!want.running && (!isReset(want) || terminal.status?.phase === 'Running')) {
+      const state = isReset(want) ? resetting(stopping) : null;
+      await this.#write(key, statusOf(terminal, { ...nothing, wanted: want, state }, new Date()), signal);
+    }
     const { seen, failed } = await this.#act(terminal, want, signal);
     const status = statusOf(
       terminal,
-      { ...seen, wanted: want, state: want.running ? seen.state : null },
+      { ...seen, wanted: want, state: want.running || isReset(want) ? seen.state : null },
       new Date(),
     );
     await this.#write(key, status, signal);
@@ -79,6 +81,7 @@ export class TerminalReconciler {
   forget(terminal: TerminalResource, key: string): void {
     this.#children.forget(terminal);
     this.#pods.forget(key);
+    this.#resets.forget(key);
     this.#options.events.forget(terminal);
   }
 
@@ -88,11 +91,22 @@ export class TerminalReconciler {
     signal: AbortSignal,
   ): Promise<{ seen: Seen; failed: boolean }> {
     let notes: readonly string[] = [];
+    const reset = resetRequest(terminal);
     try {
-      if (!want.running) await this.#pods.remove(terminal, idleMessage(want), signal);
+      if (!want.running && reset === null) await this.#pods.remove(terminal, idleMessage(want), signal);
+      // Meanwhile, since it takes a question to the API server where there is none yet; what fails is thrown below.
+      const found =
+        want.running && reset === null ? this.#pods.find(terminal, signal) : Promise.resolve(undefined);
+      found.catch(() => undefined);
       const around = await this.#children.ensure(terminal, signal);
       notes = around.notes;
-      const seen = want.running ? await this.#pods.ensure(terminal, around.keyHash, signal) : nothing;
+      const existing = await found;
+      const seen =
+        reset !== null
+          ? await this.#resets.step(terminal, reset, signal)
+          : want.running
+            ? await this.#pods.ensure(terminal, existing, around.keyHash, signal)
+            : nothing;
       return { seen: { ...seen, notes: [...notes, ...seen.notes] }, failed: false };
     } catch (error) {
       if (error instanceof LeavingError) return { seen: { ...this.#leaving(error), notes }, failed: true };
@@ -102,6 +116,11 @@ export class TerminalReconciler {
         { terminal: terminal.metadata.name, err: error },
         'the terminal can not be made',
       );
+      if (reset !== null)
+        return {
+          seen: { ...resetFailure(`${trouble.reason}: ${trouble.message}`, null), notes },
+          failed: true,
+        };
       return { seen: { ...this.#troubled(terminal, trouble), notes }, failed: true };
     }
   }
@@ -170,6 +189,11 @@ const nothing: Seen & Pick<Observed, 'trouble'> = {
   trouble: null,
   lookAgainAt: null,
 };
+
+/** It has no Pod of its own now, and is more than stopped. */
+function isReset({ reason }: Wanted): boolean {
+  return reason === 'ResetRequested';
+}
 
 function earliest(one: number | null, other: number | null): number | null {
   if (one === null || other === null) return one ?? other;

@@ -16,7 +16,7 @@ export interface Condition {
   readonly lastTransitionTime: string;
 }
 
-/** Everything but `lastActivityAt` is the operator's to write. */
+/** Everything but `lastActivityAt` is the operator's to write; `lastResetAt` by a writer of its own. */
 export interface TerminalStatus {
   readonly phase?: Phase;
   readonly podName?: string;
@@ -27,6 +27,8 @@ export interface TerminalStatus {
   /** Written by the orchestrator. */
   readonly lastActivityAt?: string;
   readonly idleSince?: string;
+  /** Which reset was carried out last: the time that it was asked for. */
+  readonly lastResetAt?: string;
   readonly observedGeneration?: number;
   /** What the annotation said that asked for the last look that was asked for. */
   readonly lastHandledReconcileAt?: string;
@@ -48,6 +50,9 @@ export const terminals: Resource<TerminalResource> = {
 
 /** Set to a time (RFC 3339) to stop a terminal that was not used after it; its files stay and the next use starts it. */
 export const stopAnnotation = 'openwebui.com/stop-requested-at';
+
+/** The reason of phase Error where a home could not be emptied. */
+export const resetFailed = 'ResetFailed';
 
 /** The field manager of everything that the operator applies. */
 export const fieldManager = 'terminals-operator';

@@ -56,7 +56,7 @@ export interface TerminalSpec {
    */
   readonly idleTimeoutMinutes: number;
   /**
-   * Debian packages. On Docker they are installed once, into an image; elsewhere when a terminal starts.
+   * Debian packages. On Docker they are installed once, into an image; on Kubernetes at a terminal's first start; else at each.
    */
   readonly packages: string[];
   /**

@@ -53,6 +53,7 @@ export function checkMeaning({ spec }: PolicyDocument, bounds: PolicyBounds): Ch
       ...checkPodTemplate(spec),
       ...checkWindow(spec),
       ...checkReset(spec),
+      ...checkWarm(spec),
     ],
   };
 }
@@ -246,4 +247,13 @@ function checkMounts({ mounts }: PolicySpec): Finding[] {
     const twice = plain.indexOf(plainPath(target)) < index;
     return twice ? [error(path, `"${target}" is mounted twice`, 'give each mount a target of its own')] : [];
   });
+}
+
+/** A home is one user's from the beginning, so that nothing can be started before its user is known. */
+function checkWarm({ warm, persistence }: PolicySpec): Finding[] {
+  if (warm === 0 || !persistence.enabled) return [];
+  const hint = 'set persistence.enabled: false (files then end with the terminal), or leave warm out';
+  return [
+    error(['warm'], 'terminals whose home is kept can not be started before their user is known', hint),
+  ];
 }

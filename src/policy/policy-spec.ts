@@ -55,7 +55,7 @@ export interface PolicySpec {
     };
   };
   /**
-   * Debian packages. On Docker they are installed once, into an image; elsewhere when a terminal starts.
+   * Debian packages. On Docker they are installed once, into an image; on Kubernetes at a terminal's first start; else at each.
    */
   readonly packages: string[];
   /**
@@ -227,6 +227,10 @@ export interface PolicySpec {
    * How long a start may take until the terminal answers; absent: 15, or 300 where packages are installed.
    */
   readonly startTimeoutSeconds?: number;
+  /**
+   * How many terminals are kept started that are nobody's yet: a first request gets one at once. Only without persistence (Docker).
+   */
+  readonly warm: number;
   /**
    * Leave this policy's terminals as they are: no update, no replacement, no idle stop.
    */

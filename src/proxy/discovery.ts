@@ -36,6 +36,8 @@ export interface DiscoveryOptions {
   readonly backend: Backend;
   readonly policies: { readonly current: PolicySet; onChange(listener: () => void): void };
   readonly templates: Templates;
+  /** Takes the room on the host for a start (see `Reconciler.admit`). */
+  readonly admit?: (desired: Desired) => Promise<() => void>;
   readonly log: Logger;
 }
 
@@ -138,8 +140,9 @@ export class Discovery {
   }
 
   async #ask(policy: Policy, template: Template): Promise<Answers> {
-    const { backend, log } = this.#options;
+    const { backend, admit, log } = this.#options;
     const { signal } = this.#stopping;
+    let leave: (() => void) | undefined;
     const key: TerminalKey = { policy: policy.id, user: discoveryUser, context: this.#context };
     const desired: Desired = { key, name: terminalName(key), ...template };
     const progress = (detail: string) =>
@@ -147,6 +150,7 @@ export class Discovery {
     try {
       signal.throwIfAborted();
       await backend.prepare(template.workload, progress, signal);
+      leave = await admit?.(desired);
       const terminal = await backend.create(desired, progress, signal);
       const answers = await askAll(terminal, signal);
       this.#answers.set(template.revision, answers);
@@ -161,6 +165,7 @@ export class Discovery {
       throw error;
     } finally {
       await this.#remove(key);
+      leave?.();
     }
   }
 

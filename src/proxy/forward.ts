@@ -58,7 +58,7 @@ export function bodyOf(request: IncomingMessage): Buffer | IncomingMessage | nul
 }
 
 /** RFC 9112 6.3: a request has a body exactly when one of these headers says so. */
-function hasBody({ headers }: IncomingMessage): boolean {
+export function hasBody({ headers }: IncomingMessage): boolean {
   if (headers['transfer-encoding'] !== undefined) return true;
   return headers['content-length'] !== undefined && headers['content-length'] !== '0';
 }

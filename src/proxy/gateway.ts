@@ -6,21 +6,22 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { Audit } from '../audit.ts';
 import { TerminalsError, TerminalUnreachableError } from '../errors.ts';
-import type { Reached, Reconciler } from '../reconcile/reconciler.ts';
+import type { Reached } from '../reconcile/reconciler.ts';
 import { credentialsOf, header } from './credentials.ts';
 import { bodyOf, CallerGoneError, forward, NotSentError } from './forward.ts';
 import { problemOf, sendProblem } from './problem.ts';
 import type { Route, Router } from './route.ts';
 import { RouteLoggers } from './route-loggers.ts';
-import { SessionAnswer, type Sessions } from './sessions.ts';
+import { SessionAnswer, type SessionRecord } from './sessions.ts';
 import { parseTarget, pathOnly, type Target } from './target.ts';
+import type { Terminals } from './terminals.ts';
 import type { Upstreams } from './upstreams.ts';
 
 export interface GatewayOptions {
   readonly router: Router;
-  readonly reconciler: Pick<Reconciler, 'running' | 'reach' | 'suspect' | 'throwIfPaused'>;
+  readonly terminals: Terminals;
   readonly upstreams: Upstreams;
-  readonly sessions: Sessions;
+  readonly sessions: SessionRecord;
   readonly audit: Audit;
   readonly log: Logger;
   /** Told of every request once it is over. */
@@ -75,13 +76,13 @@ export class Gateway {
     const route = await this.#options.router.route(credentialsOf(request, null), target.policy, context);
     trace.route = route;
     this.#options.audit.admitted(route, requestId);
-    const session = makesSession(request, target) ? new SessionAnswer() : null;
+    const session = makesSession(request, target) ? this.#session(request, route, target) : null;
     await this.#forward(route, target.path, request, response, trace, session);
-    const id = session?.id();
-    if (id != null) {
-      const origin = { userId: header(request, 'x-user-id'), policy: target.policy };
-      this.#options.sessions.made(id, route, origin);
-    }
+  }
+
+  #session(request: IncomingMessage, route: Route, { policy }: Target): SessionAnswer {
+    const origin = { userId: header(request, 'x-user-id'), policy };
+    return new SessionAnswer((id) => this.#options.sessions.made(id, route, origin));
   }
 
   /** A terminal that could not be connected to is looked up again, started if it must be, and tried once more. */
@@ -93,10 +94,10 @@ export class Gateway {
     trace: Trace,
     session: SessionAnswer | null,
   ): Promise<void> {
-    const { reconciler, upstreams } = this.#options;
+    const { terminals, upstreams } = this.#options;
     let body: ReturnType<typeof bodyOf> | undefined;
     for (let attempt = 1; ; attempt += 1) {
-      const reached = reconciler.running(route.key) ?? (await this.#reach(route, response));
+      const reached = terminals.running(route.key) ?? (await this.#reach(route, response));
       const { terminal, use } = reached;
       trace.reached = reached;
       body ??= bodyOf(request);
@@ -106,8 +107,8 @@ export class Gateway {
         return await forward(pool, request, response, path, terminal.apiKey, body, session);
       } catch (error) {
         if (error instanceof CallerGoneError) throw error;
-        reconciler.throwIfPaused(route.key);
-        reconciler.suspect(route.key, terminal);
+        await terminals.throwIfPaused(route.key);
+        terminals.suspect(route.key, terminal);
         if (!(error instanceof NotSentError)) throw error;
         if (attempt > 1) throw unreachable(reached, error);
       } finally {
@@ -120,7 +121,7 @@ export class Gateway {
   async #reach(route: Route, response: ServerResponse): Promise<Reached> {
     const gone = abortOnClose(response);
     try {
-      return await this.#options.reconciler.reach(route.key, gone.signal);
+      return await this.#options.terminals.reach(route.key, gone.signal);
     } finally {
       gone.release();
     }

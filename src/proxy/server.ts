@@ -19,19 +19,17 @@ import { problemOf, sendProblem } from './problem.ts';
 import { parseTarget, pathOnly } from './target.ts';
 
 export interface ServerOptions {
-  readonly gateway: Gateway;
-  readonly discovery: Discovery;
-  readonly authenticator: Authenticator;
-  readonly policies: { readonly current: PolicySet };
+  /** null: this process serves no terminals. */
+  readonly gateway: Gateway | null;
   readonly log: Logger;
-  /** Registers the routes that are ours: health, info and the admin API. */
+  /** Registers the routes that are ours: discovery, health, info and the admin API. */
   readonly ownRoutes: (app: FastifyInstance) => void;
 }
 
 /** Where discovery ends up inside Fastify; a path from outside never gets there unrewritten. */
-const internalDiscovery = '/-/discovery';
+export const internalDiscovery = '/-/discovery';
 /** Answered by Terminals itself, unless a user is named: a terminal has some of these paths, too. */
-const ownPaths = new Set(['/health', '/ready', '/info', '/metrics']);
+export const ownPaths: ReadonlySet<string> = new Set(['/health', '/ready', '/info', '/metrics']);
 /** Open WebUI asks for a policy's system prompt in the name of this user, which is no person. */
 const systemUser = 'system';
 const requestIdForm = /^[\w.:-]{1,128}$/;
@@ -67,7 +65,6 @@ export function createServer(options: ServerOptions): FastifyInstance {
     app.getDefaultJsonParser('error', 'error'),
   );
   options.ownRoutes(app);
-  discoveryRoute(app, options);
   app.setNotFoundHandler((request) => {
     throw new NotFoundError(
       `There is no ${request.method} ${pathOnly(request.originalUrl)} here.`,
@@ -94,10 +91,10 @@ export function createServer(options: ServerOptions): FastifyInstance {
  * Requests for terminals pass Fastify by: it would look up a route, which there is one of, and wrap what is not read here.
  * @param own where all others go
  */
-function httpServer(gateway: Gateway, own: RequestListener, closing: () => boolean): Server {
+function httpServer(gateway: Gateway | null, own: RequestListener, closing: () => boolean): Server {
   const options = { requestTimeout: 0, keepAliveTimeout: 75_000, optimizeEmptyRequests: true };
   return http.createServer(options, (request: IncomingMessage, response: ServerResponse) => {
-    if (destination(request) !== 'terminal') {
+    if (gateway === null || destination(request) !== 'terminal') {
       own(request, response);
       return;
     }
@@ -162,10 +159,17 @@ function discoveryPath(url: string): DiscoveryPath | null {
   }
 }
 
+export interface DiscoveryRouteOptions {
+  readonly discovery: Discovery;
+  readonly authenticator: Authenticator;
+  readonly policies: { readonly current: PolicySet };
+  readonly log: Logger;
+}
+
 /** `/api/config` comes without a key from Open WebUI; it tells no more than which features there are. */
-function discoveryRoute(
+export function discoveryRoute(
   app: FastifyInstance,
-  { discovery, authenticator, policies, log }: ServerOptions,
+  { discovery, authenticator, policies, log }: DiscoveryRouteOptions,
 ): void {
   app.get(internalDiscovery, async (request, reply) => {
     const { policy: named, path } = parseTarget(request.originalUrl);

@@ -19,11 +19,17 @@ interface Session {
   readonly until: number;
 }
 
+/** Where sessions are remembered; several processes share one. */
+export interface SessionRecord {
+  made(id: string, route: Route, origin: SessionOrigin): void;
+  take(id: string, origin: SessionOrigin): Route | null | Promise<Route | null>;
+}
+
 const lifetimeMs = 60_000;
 /** Far more than any terminal allows a user at once. */
 const most = 10_000;
 
-export class Sessions {
+export class Sessions implements SessionRecord {
   readonly #sessions = new Map<string, Session>();
   readonly #now: () => number;
 
@@ -51,27 +57,38 @@ export class Sessions {
   }
 }
 
-/** Gathers an answer that goes by, as far as it may be one about a session, and says its id. */
+/** Gathers an answer that goes by, as far as it may be one about a session, and says its id before the caller has all of it. */
 export class SessionAnswer {
+  readonly #made: (id: string) => void;
   readonly #chunks: Buffer[] = [];
   #size = 0;
 
-  add(chunk: Buffer): void {
-    this.#size += chunk.length;
-    if (this.#size <= largestAnswer) this.#chunks.push(chunk);
+  /** @param made told the id, once */
+  constructor(made: (id: string) => void) {
+    this.#made = made;
   }
 
-  /** Null: it is none. */
-  id(): string | null {
-    if (this.#size > largestAnswer) return null;
-    try {
-      const answer: unknown = JSON.parse(Buffer.concat(this.#chunks).toString());
-      if (typeof answer !== 'object' || answer === null || !('id' in answer)) return null;
-      return typeof answer.id === 'string' ? answer.id : null;
-    } catch {
-      return null;
-    }
+  add(chunk: Buffer): void {
+    this.#size += chunk.length;
+    if (this.#size > largestAnswer) return;
+    this.#chunks.push(chunk);
+    const id = idIn(Buffer.concat(this.#chunks).toString());
+    if (id === null) return;
+    this.#made(id);
+    this.#size = largestAnswer;
   }
 }
 
 const largestAnswer = 16 * 1024;
+
+/** Null: it is not all there yet, or none. */
+function idIn(text: string): string | null {
+  if (!text.trimEnd().endsWith('}')) return null;
+  try {
+    const answer: unknown = JSON.parse(text);
+    if (typeof answer !== 'object' || answer === null || !('id' in answer)) return null;
+    return typeof answer.id === 'string' ? answer.id : null;
+  } catch {
+    return null;
+  }
+}

@@ -13,19 +13,19 @@ import {
   UserMissingError,
 } from '../errors.ts';
 import type { Authenticator, Credentials } from '../identity/identity.ts';
-import type { Reconciler } from '../reconcile/reconciler.ts';
 import { credentialsOf, header } from './credentials.ts';
 import { forwardedHeaders } from './headers.ts';
 import type { Route, Router } from './route.ts';
-import type { Sessions } from './sessions.ts';
+import type { SessionRecord } from './sessions.ts';
 import { parseTarget, pathOnly, type Target } from './target.ts';
+import type { Terminals } from './terminals.ts';
 import { type Admission, Refusal, WebSocketProxy } from './websocket/websocket-proxy.ts';
 
 export interface TerminalSocketsOptions {
   readonly authenticator: Authenticator;
   readonly router: Router;
-  readonly reconciler: Pick<Reconciler, 'reach' | 'suspect'>;
-  readonly sessions: Sessions;
+  readonly terminals: Pick<Terminals, 'reach' | 'suspect'>;
+  readonly sessions: SessionRecord;
   readonly audit: Audit;
   readonly log: Logger;
 }
@@ -44,7 +44,7 @@ interface Trace {
 
 /** The proxy of `/api/terminals/{session}`, plain or under `/p/{policy}/`. */
 export function terminalSockets(options: TerminalSocketsOptions): WebSocketProxy {
-  const { authenticator, router, reconciler, sessions, audit, log } = options;
+  const { authenticator, router, terminals, sessions, audit, log } = options;
   const traces = new WeakMap<IncomingMessage, Trace>();
 
   async function admit(
@@ -59,11 +59,12 @@ export function terminalSockets(options: TerminalSocketsOptions): WebSocketProxy
       const context = header(request, 'x-terminal-context-id');
       const credentials = credentialsOf(request, token);
       const route =
-        ownRoute(sessions, target, credentials) ?? (await router.route(credentials, target.policy, context));
+        (await ownRoute(sessions, target, credentials)) ??
+        (await router.route(credentials, target.policy, context));
       trace.route = route;
       sameUser(target, credentials.userId, route);
       audit.admitted(route, null);
-      const { terminal, use } = await reconciler.reach(route.key, signal);
+      const { terminal, use } = await terminals.reach(route.key, signal);
       trace.terminal = terminal.name;
       return {
         address: terminal.address,
@@ -71,7 +72,9 @@ export function terminalSockets(options: TerminalSocketsOptions): WebSocketProxy
         path: target.path,
         headers: { ...passOn(request), ...forwardedHeaders(request) },
         touch: () => use.touch(),
-        unreachable: () => reconciler.suspect(route.key, terminal),
+        join: () => use.join(),
+        part: () => use.part(),
+        unreachable: () => terminals.suspect(route.key, terminal),
       };
     } catch (error) {
       if (trace.route === null) audit.refused(error, { user: header(request, 'x-user-id'), requestId: null });
@@ -121,7 +124,11 @@ function socketTarget(request: IncomingMessage): Target {
 }
 
 /** With an empty token and nothing else, the session itself says whose it is. */
-function ownRoute(sessions: Sessions, target: Target, credentials: Credentials): Route | null {
+async function ownRoute(
+  sessions: SessionRecord,
+  target: Target,
+  credentials: Credentials,
+): Promise<Route | null> {
   const { token, authorization, cookieToken, userId } = credentials;
   if (token !== '' || authorization !== undefined || cookieToken !== undefined) return null;
   const id = pathOnly(target.path).slice(sessionsPath.length);

@@ -5,10 +5,12 @@
 import type { Logger } from 'pino';
 import type { Backend } from '../backend/backend.ts';
 import { StartTimeoutError, TerminalPausedError } from '../errors.ts';
+import { isNobody } from '../terminal/names.ts';
 import type { Action } from '../terminal/plan.ts';
 import type { Desired, RunningTerminal } from '../terminal/terminal.ts';
 import type { Observations } from './observations.ts';
 import type { Entry } from './registry.ts';
+import type { Claim } from './warm-pool.ts';
 
 export interface ActionsOptions {
   readonly backend: Backend;
@@ -71,24 +73,38 @@ export class Actions {
     return this.#backend.prepare(workload, this.#progress(entry), this.#signal);
   }
 
-  /** @throws what the backend's calls throw; TerminalPausedError where it can't be helped from here */
-  async perform(entry: Entry, action: Action, desired: Desired | undefined): Promise<void> {
+  /**
+   * @param claim a terminal that is nobody's, from which this one can be had at once
+   * @throws what the backend's calls throw; TerminalPausedError where it can't be helped from here
+   */
+  async perform(
+    entry: Entry,
+    action: Action,
+    desired: Desired | undefined,
+    claim: Claim | null = null,
+  ): Promise<void> {
     if (action.kind !== 'none') {
       this.#log.info({ ...describe(entry), action: action.kind, reason: action.reason }, 'reconcile');
     }
-    await this.#carryOut(entry, action, desired);
+    await this.#carryOut(entry, action, desired, claim);
     if (action.kind !== 'none' && action.kind !== 'refuse') this.#done(action.kind, entry, action.reason);
   }
 
   /** Carries out what an administrator asked for, whatever the plan is. */
-  async obey(entry: Entry, { kind, reason }: Order): Promise<void> {
+  async obey(entry: Entry, { kind, reason }: Order, desired: Desired | undefined): Promise<void> {
     this.#log.info({ ...describe(entry), order: kind, reason }, 'reconcile');
     if (kind === 'stop') await this.#stop(entry);
+    else if (kind === 'reset' && desired && this.#backend.reset) await this.#reset(entry, desired, []);
     else await this.#remove(entry, `it is being ${pastOf[kind]}`, kind !== 'refresh');
     this.#done(kind, entry, reason);
   }
 
-  async #carryOut(entry: Entry, action: Action, desired: Desired | undefined): Promise<void> {
+  async #carryOut(
+    entry: Entry,
+    action: Action,
+    desired: Desired | undefined,
+    claim: Claim | null,
+  ): Promise<void> {
     switch (action.kind) {
       case 'none':
         return;
@@ -105,12 +121,12 @@ export class Actions {
       case 'delete':
         return this.#remove(entry, 'it is being deleted', true);
       case 'reset':
-        if (desired) await this.#reset(entry, desired);
+        if (desired) await this.#reset(entry, desired, desired.reset?.keep ?? []);
         return;
       case 'replace':
-        return this.#replace(entry, desired);
+        return this.#replace(entry, desired, claim);
       case 'create':
-        if (desired) await this.#create(entry, desired);
+        if (desired) await this.#create(entry, desired, claim);
         return;
     }
   }
@@ -130,14 +146,15 @@ export class Actions {
   }
 
   /** The next request makes it anew. */
-  async #reset(entry: Entry, desired: Desired): Promise<void> {
+  async #reset(entry: Entry, desired: Desired, keep: readonly string[]): Promise<void> {
     this.#observations.doubt(entry, 'it is being reset');
-    await this.#backend.reset?.(desired, desired.reset?.keep ?? [], this.#signal);
+    await this.#backend.reset?.(desired, keep, this.#signal);
     await this.#emptied(entry);
-    this.#observations.record(entry, undefined);
+    // As for `remove`.
+    if (this.#backend.replace === undefined) this.#observations.record(entry, undefined);
   }
 
-  async #replace(entry: Entry, desired: Desired | undefined): Promise<void> {
+  async #replace(entry: Entry, desired: Desired | undefined, claim: Claim | null): Promise<void> {
     const why = 'it is being replaced';
     if (desired && this.#backend.replace) {
       this.#observations.doubt(entry, why);
@@ -146,12 +163,16 @@ export class Actions {
       return this.#arrive(entry, await this.#timed(entry, replacing));
     }
     await this.#remove(entry, why, false);
-    if (desired) await this.#create(entry, desired);
+    if (desired) await this.#create(entry, desired, claim);
   }
 
-  async #create(entry: Entry, desired: Desired): Promise<void> {
-    const creating = this.#backend.create(desired, this.#progress(entry), this.#signal);
-    this.#arrive(entry, await this.#timed(entry, creating));
+  async #create(entry: Entry, desired: Desired, claim: Claim | null): Promise<void> {
+    this.#arrive(entry, await this.#timed(entry, this.#make(entry, desired, claim)));
+  }
+
+  async #make(entry: Entry, desired: Desired, claim: Claim | null): Promise<RunningTerminal> {
+    const claimed = claim && (await claim.use());
+    return claimed ?? this.#backend.create(desired, this.#progress(entry), this.#signal);
   }
 
   /** Tells how the start went, and how long it took. */
@@ -205,5 +226,6 @@ export function pausedError(detail: string): TerminalPausedError {
 /** The fields of a log line about a terminal. */
 export function describe({ key, name }: Entry): Readonly<Record<string, string>> {
   const { user, policy, context } = key;
+  if (isNobody(user)) return { terminal: name, policy };
   return { terminal: name, user, policy, ...(context === null ? {} : { context }) };
 }

@@ -37,7 +37,9 @@ export class Observations {
   /** As `record`, of what was not done here: what somebody changed by hand is told. */
   observe(entry: Entry, actual: Actual | undefined): void {
     const { declared, drifted } = this.#options;
-    const drifts = driftOf(entry.actual, actual, declared(entry));
+    // Nothing differs from what was not known before.
+    const wanted = entry.actual === undefined ? undefined : declared(entry);
+    const drifts = driftOf(entry.actual, actual, wanted);
     this.record(entry, actual);
     for (const drift of drifts) drifted(entry, drift);
   }
@@ -46,6 +48,8 @@ export class Observations {
   record(entry: Entry, actual: Actual | undefined): void {
     const before = entry.actual;
     entry.actual = actual;
+    const runs = actual !== undefined && actual.phase !== 'Idle';
+    entry.heldBytes = runs ? (actual.limits?.memoryBytes ?? 0) : null;
     // Used by another process.
     entry.lastActivityAt = Math.max(entry.lastActivityAt, actual?.lastActivityAt ?? 0);
     entry.observed = true;

@@ -9,6 +9,7 @@ import { type Deferred, type FieldChange, type Plan, planTerminal } from '../ter
 import type {
   Activity,
   Actual,
+  Clean,
   ContextId,
   Phase,
   PolicyId,
@@ -43,7 +44,7 @@ export interface PlanInput {
   /** When a window is open the next time. */
   readonly opensAt: (window: Window, now: number) => number | null;
   /** When a terminal's home is emptied by the policy's schedule; absent: that is not known. */
-  readonly resetAt?: (policy: Policy, name: TerminalName) => number | null;
+  readonly resetAt?: (policy: Policy, name: TerminalName, kept?: Clean) => number | null;
   /** Epoch milliseconds. */
   readonly now: number;
 }
@@ -168,7 +169,7 @@ function stepsUnder(
     activity: terminal,
     driftedSince,
     windowOpensAt: window ? opensAt(window, now) : now,
-    resetAt: (policy && resetAt?.(policy, name)) ?? null,
+    resetAt: (policy && resetAt?.(policy, name, actual?.clean)) ?? null,
     now,
   });
   const orphaned = policy === undefined;

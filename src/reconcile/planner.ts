@@ -3,8 +3,9 @@
  * @module
  */
 import type { Policy } from '../policy/policy.ts';
+import { isNobody } from '../terminal/names.ts';
 import { isOutdated, type Plan, planTerminal } from '../terminal/plan.ts';
-import type { Desired, TerminalKey } from '../terminal/terminal.ts';
+import type { Desired, Template, TerminalKey } from '../terminal/terminal.ts';
 import type { Entry } from './registry.ts';
 import type { Resets } from './resets.ts';
 import type { Rollouts } from './rollouts.ts';
@@ -28,6 +29,19 @@ export interface Planned {
 const notItsTurn: Plan = { action: { kind: 'none', reason: 'it waits for its turn' }, deferred: [] };
 const othersDo: Plan = { action: { kind: 'none', reason: 'another replica sees to it' }, deferred: [] };
 
+/** Of what was nobody's. */
+const notThere: Plan = { action: { kind: 'none', reason: 'it is not kept' }, deferred: [] };
+const notKept: Plan = {
+  action: { kind: 'delete', reason: "it is nobody's, and no policy keeps it" },
+  deferred: [],
+};
+
+/** What is nobody's is replaced at once: there is no work in it to wait for. */
+function desiredFrom(template: Template, { key, name }: Pick<Entry, 'key' | 'name'>): Desired {
+  if (!isNobody(key.user)) return { key, name, ...template };
+  return { key, name, ...template, rollout: { ...template.rollout, when: 'now', window: null } };
+}
+
 export class Planner {
   readonly #options: PlannerOptions;
   readonly #windows = new Windows();
@@ -40,7 +54,7 @@ export class Planner {
   desired({ key, name }: Entry): Desired | undefined {
     const policy = this.#options.policyOf(key);
     const template = policy && this.#options.rollouts.templateOf(policy, name);
-    return template && { key, name, ...template };
+    return template && desiredFrom(template, { key, name });
   }
 
   /** Looks, without taking anybody's turn. */
@@ -59,7 +73,7 @@ export class Planner {
     const template = rollouts.enter(policy, entry.name, running);
     if (template === null) return { desired, plan: notItsTurn };
     if (template.revision === desired?.revision) return { desired, plan };
-    const held = { key: entry.key, name: entry.name, ...template };
+    const held = desiredFrom(template, entry);
     return { desired: held, plan: this.#plan(entry, held) };
   }
 
@@ -79,6 +93,7 @@ export class Planner {
   }
 
   #plan(entry: Entry, desired: Desired | undefined): Plan {
+    if (isNobody(entry.key.user) && !entry.kept) return entry.actual === undefined ? notThere : notKept;
     const now = Date.now();
     const window = desired?.rollout.window ?? null;
     const drifted = desired && entry.actual && isOutdated(entry.actual, desired);
@@ -86,16 +101,21 @@ export class Planner {
     const waited = entry.waiters.size > 0;
     const needed = (waited && entry.actual?.phase !== 'Running') || entry.restoring;
     if (!needed && !this.#options.leads()) return othersDo;
-    return planTerminal({
+    const plan = planTerminal({
       desired,
       actual: entry.actual,
-      requested: waited || entry.restoring || this.#isStranded(entry, desired),
-      activity: entry,
+      requested: waited || entry.restoring || entry.kept || this.#isStranded(entry, desired),
+      // Nobody can use what is kept, and it is not for want of use that it stops.
+      activity: entry.kept ? { lastActivityAt: now, inFlight: 0 } : entry,
       driftedSince: entry.driftedSince,
       windowOpensAt: window === null ? now : this.#windows.opensAt(window, now),
       resetAt: this.#resetAt(entry),
       now,
     });
+    const ahead = entry.kept && plan.action.kind === 'create';
+    return ahead
+      ? { ...plan, action: { kind: 'create', reason: 'to be there before it is asked for' } }
+      : plan;
   }
 
   /** Whoever had it begin with a revision that is not proven yet may be gone: somebody has to see how that ends. */
@@ -108,8 +128,9 @@ export class Planner {
 
   /** What is not there, and not asked for, is not remembered. */
   #resetAt({ key, name, actual, waiters }: Entry): number | null {
+    if (isNobody(key.user)) return null;
     const policy = this.#options.policyOf(key);
     if (policy === undefined || (actual === undefined && waiters.size === 0)) return null;
-    return this.#options.resets.resetAt(policy, name);
+    return this.#options.resets.resetAt(policy, name, actual?.clean);
   }
 }

@@ -35,6 +35,8 @@ export interface Counts {
 }
 
 export interface PolicyStatus extends Counts {
+  /** Those that are started and nobody's yet, as the newest revision declares; in none of the other counts. */
+  readonly warm: number;
   readonly conditions: readonly Condition[];
   /** Of all policies in force, as the conditions speak of them. */
   readonly observedRevision: string;
@@ -57,6 +59,8 @@ export interface PolicyStatusesOptions {
   readonly entries: () => Iterable<Readonly<Entry>>;
   readonly stateOf: (policy: Policy) => RolloutState;
   readonly templates: { of(policy: Policy): Template };
+  /** How many terminals of a policy are ready and nobody's; absent: none are. */
+  readonly warm?: (policy: Policy) => number;
   /** What the backend has to say of a workload that runs all the same; null: nothing. */
   readonly trouble?: (workload: Workload) => string | null;
   /** Told whenever another condition holds; at first, only of what is not well. */
@@ -120,6 +124,7 @@ export class PolicyStatuses {
       failures: state.failures,
       stall: state.stalled,
       ...counts,
+      warm: this.#options.warm?.(policy) ?? 0,
       problems: [...problems, ...this.#troubles(policy)],
     };
   }
@@ -193,10 +198,12 @@ function count(terminals: number): string {
 
 function countsOf(entries: readonly Readonly<Entry>[], template: Template): Counts {
   let [desired, updated, available, idle] = [0, 0, 0, 0];
-  for (const { actual, waiters } of entries) {
+  for (const { actual, waiters, restoring } of entries) {
     if (actual === undefined) {
+      // On its way back to the last good revision.
+      if (restoring) desired += 1;
       // It will be made as declared.
-      if (waiters.size > 0) [desired, updated] = [desired + 1, updated + 1];
+      else if (waiters.size > 0) [desired, updated] = [desired + 1, updated + 1];
       continue;
     }
     if (actual.phase === 'Idle') {

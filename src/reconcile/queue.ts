@@ -20,6 +20,8 @@ export class WorkQueue<Name extends string = TerminalName> {
   /** Names under work; the value says whether it counts as background. */
   readonly #running = new Map<Name, boolean>();
   readonly #idle = new Set<() => void>();
+  /** Who waits for the work on one name to end. */
+  readonly #waiting = new Map<Name, Set<() => void>>();
   #runningBackground = 0;
   #closed = false;
 
@@ -42,6 +44,15 @@ export class WorkQueue<Name extends string = TerminalName> {
 
   isRunning(name: Name): boolean {
     return this.#running.has(name);
+  }
+
+  /** Resolves when the work that is under way on a name has ended; at once where there is none. */
+  settled(name: Name): Promise<void> {
+    if (!this.#running.has(name)) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiting = this.#waiting.get(name) ?? new Set();
+    this.#waiting.set(name, waiting.add(resolve));
+    return promise;
   }
 
   get depth(): number {
@@ -78,6 +89,8 @@ export class WorkQueue<Name extends string = TerminalName> {
     void this.#handle(name).finally(() => {
       this.#running.delete(name);
       if (background) this.#runningBackground -= 1;
+      for (const resolve of this.#waiting.get(name) ?? []) resolve();
+      this.#waiting.delete(name);
       if (this.#running.size === 0) {
         for (const resolve of this.#idle) resolve();
         this.#idle.clear();

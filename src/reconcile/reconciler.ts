@@ -31,7 +31,9 @@ import type {
   TerminalName,
 } from '../terminal/terminal.ts';
 import { type Act, Actions, describe, type Order, pausedError } from './actions.ts';
+import { Admission } from './admission.ts';
 import { backoffMs } from './backoff.ts';
+import type { HostLimits } from './budget.ts';
 import { Census } from './census.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Drift } from './drift.ts';
@@ -43,7 +45,9 @@ import type { ResetStore } from './reset-store.ts';
 import { Resets } from './resets.ts';
 import { Rollouts } from './rollouts.ts';
 import type { Templates } from './templates.ts';
+import type { UsedElsewhere } from './used-elsewhere.ts';
 import { rejectWaiters, resolveWaiters, waitFor } from './waiting.ts';
+import type { WarmPool } from './warm-pool.ts';
 
 /** The policies in force, as the reconciler needs them. */
 export interface Policies {
@@ -67,14 +71,18 @@ export interface ReconcilerOptions {
   readonly started?: (terminal: Pick<Entry, 'key' | 'name'>, error: unknown, ms: number) => void;
   /** Told of what somebody changed by hand. */
   readonly drifted?: (terminal: Pick<Entry, 'key' | 'name'>, drift: Drift) => void;
+  /** What the host has room for; absent: as much as there is. */
+  readonly host?: HostLimits;
   /** How often everything is listed and compared, whatever the events said. */
   readonly resyncMs?: number;
+  /** Who uses terminals from other processes of this program; absent: nobody. */
+  readonly elsewhere?: UsedElsewhere;
 }
 
 /** A terminal that runs, and how its use is told. */
 export interface Reached {
   readonly terminal: RunningTerminal;
-  readonly use: Pick<Entry, 'touch' | 'begin' | 'end'>;
+  readonly use: Pick<Entry, 'touch' | 'begin' | 'end' | 'join' | 'part'>;
 }
 
 /** Work at once: starts are the engine's work, so that more than one a core is worth it. */
@@ -87,6 +95,8 @@ function queueOptions({ concurrency }: Backend): QueueOptions {
 const patienceMs = 30_000;
 /** A look at one terminal takes at most this many steps before it gives way to others. */
 const maxSteps = 4;
+/** What ends the connections to one that runs. */
+const takesDown: ReadonlySet<Plan['action']['kind']> = new Set(['stop', 'replace', 'reset', 'delete']);
 /** So long is planned without a break. */
 const turnMs = 5;
 
@@ -106,6 +116,8 @@ export class Reconciler {
   readonly #rollouts: Rollouts;
   readonly #planner: Planner;
   readonly #resets: Resets;
+  readonly #admission: Admission;
+  readonly #elsewhere: ReconcilerOptions['elsewhere'];
   #saved: SavedActivity = { lastActivityAt: () => null };
   #synced = false;
   /** How often all terminals were looked at. */
@@ -118,11 +130,13 @@ export class Reconciler {
     this.#log = options.log;
     this.#resyncMs = options.resyncMs ?? 60_000;
     this.#queue = new WorkQueue((name) => this.#reconcile(name), queueOptions(options.backend));
+    this.#elsewhere = options.elsewhere;
     const census = new Census((policy) => this.#rollouts.passed(policy));
     this.#rollouts = new Rollouts({
       templates: options.templates,
       record: options.revisions,
       census,
+      hasWarm: (policy) => this.#admission.warm.triesFirst(policy),
       log: options.log,
     });
     const supported = options.backend.reset !== undefined;
@@ -152,6 +166,20 @@ export class Reconciler {
       started: (entry, error, ms) => options.started?.(entry, error, ms),
       emptied: ({ key, name }) => this.#resets.emptied(key.policy, name),
     });
+    this.#admission = new Admission({
+      backend: options.backend,
+      policies: options.policies,
+      host: options.host,
+      registry: this.#registry,
+      rollouts: this.#rollouts,
+      planner: this.#planner,
+      actions: this.#actions,
+      elsewhere: options.elsewhere,
+      queue: this.#queue,
+      synced: () => this.#synced,
+      resync: () => this.resync(),
+      signal: this.#stopping.signal,
+    });
   }
 
   /** Whether the backend answered a full listing yet. */
@@ -169,14 +197,19 @@ export class Reconciler {
     return this.#resets;
   }
 
+  /** Terminals that are started and nobody's yet. */
+  get warm(): Pick<WarmPool, 'ready'> {
+    return this.#admission.warm;
+  }
+
   /** How many terminals wait for work on them. */
   get queued(): number {
     return this.#queue.depth;
   }
 
-  /** All that is known, for status pages. */
+  /** All users' terminals that are known, for status pages. */
   get entries(): Iterable<Readonly<Entry>> {
-    return this.#registry.all();
+    return this.#registry.users();
   }
 
   /**
@@ -206,6 +239,7 @@ export class Reconciler {
     await this.#resync();
     this.#policies.onChange(() => {
       this.#resets.follow(this.#policies.current);
+      this.#admission.warm.follow();
       void this.#lookAtAll();
     });
     this.#rollouts.tell({
@@ -281,11 +315,18 @@ export class Reconciler {
     return promise;
   }
 
+  /** As `Admission.admit`. @throws OverBudgetError */
+  admit(desired: Desired): Promise<() => void> {
+    return this.#admission.admit(desired);
+  }
+
   // --- one terminal -------------------------------------------------------
 
   async #reconcile(name: TerminalName): Promise<void> {
     const entry = this.#registry.get(name);
-    if (entry === undefined || this.#stopping.signal.aborted) return;
+    if (entry === undefined || entry.taken || this.#stopping.signal.aborted) return;
+    // Whoever ends its run says what came of it to those who need the room.
+    await entry.leaving?.catch(() => undefined);
     if (entry.stale) entry.observed = false;
     entry.stale = false;
     await this.#obey(entry);
@@ -298,12 +339,15 @@ export class Reconciler {
     }
     entry.progress = null;
     this.#registry.prune(entry);
+    this.#admission.warm.follow();
   }
 
   /** Whoever gave an order hears what came of it, and nobody else. */
   async #obey(entry: Entry): Promise<void> {
     for (let next = entry.orders.shift(); next !== undefined; next = entry.orders.shift()) {
-      await this.#actions.obey(entry, next.order).then(next.resolve, next.reject);
+      await this.#actions
+        .obey(entry, next.order, this.#planner.desired(entry))
+        .then(next.resolve, next.reject);
     }
   }
 
@@ -340,7 +384,12 @@ export class Reconciler {
         prepared = desired.revision;
         continue;
       }
-      await this.#actions.perform(entry, plan.action, desired);
+      // So that it is not taken down under who has just begun to use it: with all that is known, it is planned again.
+      if (takesDown.has(plan.action.kind) && this.#elsewhere?.isHeld(entry.name)) {
+        await this.#elsewhere.recall(entry.name);
+        continue;
+      }
+      await this.#admission.perform(entry, plan.action, desired);
     }
     this.#queue.add(entry.name, entry.waiters.size > 0);
   }
@@ -367,7 +416,7 @@ export class Reconciler {
     const expected = error instanceof TerminalsError;
     log[expected ? 'warn' : 'error']({ err: error, failures: entry.failures }, 'reconcile failed');
     // Who asked has the answer and asks again when he likes; what nobody asked for is tried again later.
-    if (!asked && entry.actual !== undefined) {
+    if (!asked && (entry.actual !== undefined || entry.kept)) {
       this.#deadlines.set(entry.name, Date.now() + backoffMs(entry.failures));
     }
   }
@@ -378,6 +427,7 @@ export class Reconciler {
     changed: (key, actual) => {
       if (key.user === discoveryUser) return;
       const entry = this.#registry.entry(key, this.#lastActivity(actual));
+      if (entry.taken) return;
       if (this.#queue.isRunning(entry.name)) {
         entry.observed = false;
         entry.stale = true;
@@ -385,6 +435,7 @@ export class Reconciler {
         return;
       }
       this.#hear(entry, actual);
+      this.#admission.warm.follow();
       this.#look(entry);
       this.#registry.prune(entry);
     },
@@ -393,7 +444,8 @@ export class Reconciler {
 
   /** @param since what was recorded after this count is younger than the list. */
   #relisted(all: readonly Actual[], since = this.#observations.count): void {
-    const known = (entry: Entry) => this.#queue.isRunning(entry.name) || entry.recordedAt > since;
+    const known = (entry: Entry) =>
+      this.#queue.isRunning(entry.name) || entry.taken || entry.recordedAt > since;
     const seen = new Set<TerminalName>();
     for (const actual of all) {
       if (actual.key.user === discoveryUser) continue;
@@ -406,13 +458,19 @@ export class Reconciler {
       if (!seen.has(entry.name) && !known(entry)) this.#hear(entry, undefined);
     }
     this.#synced = true;
+    this.#admission.warm.follow();
     void this.#lookAtAll();
   }
 
   /** What is heard may be older than what was done since: it says that something is to be done, and not yet what. */
   #hear(entry: Entry, actual: Actual | undefined): void {
+    const { heldBytes } = entry;
     this.#observations.observe(entry, actual);
     entry.observed = false;
+    if (entry.heldBytes !== null || heldBytes === null || !this.#admission.limited) return;
+    // Its room is another's only once the backend was asked.
+    entry.heldBytes = heldBytes;
+    this.#queue.add(entry.name, false);
   }
 
   #lastActivity(actual: Actual | undefined): number {
@@ -489,7 +547,7 @@ export class Reconciler {
   async #saveActivity(last = false): Promise<void> {
     const now = Date.now();
     const times = new Map<TerminalName, number>();
-    for (const { key, name, actual, lastActivityAt, inFlight } of this.#registry.all()) {
+    for (const { key, name, actual, lastActivityAt, inFlight } of this.#registry.users()) {
       if (actual?.phase === 'Running' || key.context !== null)
         times.set(name, inFlight > 0 ? now : lastActivityAt);
     }

@@ -4,8 +4,15 @@
  * @module
  */
 
-import { terminalName } from '../terminal/names.ts';
-import type { Activity, Actual, RunningTerminal, TerminalKey, TerminalName } from '../terminal/terminal.ts';
+import { isNobody, terminalName } from '../terminal/names.ts';
+import type {
+  Activity,
+  Actual,
+  PolicyId,
+  RunningTerminal,
+  TerminalKey,
+  TerminalName,
+} from '../terminal/terminal.ts';
 import type { Order } from './actions.ts';
 
 /** Somebody who waits for a terminal to run. */
@@ -40,10 +47,22 @@ export class Entry implements Activity {
   progress: string | null = null;
   /** It ran until a new revision failed, and is to run again with the last good one, asked for or not. */
   restoring = false;
+  /** It is nobody's yet, and is to run all the same: a policy keeps it warm. */
+  kept = false;
+  /** It is nobody's, and is becoming somebody's right now: only whoever does that may touch it. */
+  taken = false;
+  /** Memory of the host that it has, as far as is known for sure; null: it does not run. */
+  heldBytes: number | null = null;
+  /** Memory of the host that is set aside for its start; null: it does not start. */
+  reservedBytes: number | null = null;
+  /** Its run is being ended to make room for another's; whatever else is to be done with it waits for that. */
+  leaving: Promise<void> | null = null;
   /** Failed tries in a row, for the backoff. */
   failures = 0;
   lastActivityAt: number;
   inFlight = 0;
+  /** WebSockets that are joined with it. */
+  sockets = 0;
   readonly waiters = new Set<Waiter>();
   /** What an administrator asked for and is still to be done. */
   readonly orders: PendingOrder[] = [];
@@ -69,16 +88,30 @@ export class Entry implements Activity {
     this.inFlight -= 1;
     this.touch();
   }
+
+  /** A WebSocket is joined with it; `part` must follow. */
+  join(): void {
+    this.sockets += 1;
+    this.touch();
+  }
+
+  part(): void {
+    this.sockets -= 1;
+    this.touch();
+  }
 }
 
 /** A header value holds no line feed, so that these parts can't run into each other. */
-function lookupKey(key: TerminalKey): string {
+export function lookupKey(key: TerminalKey): string {
   return `${key.policy}\n${key.context ?? ''}\n${key.user}`;
 }
+
+const none: ReadonlySet<Entry> = new Set();
 
 export class Registry {
   readonly #byKey = new Map<string, Entry>();
   readonly #byName = new Map<TerminalName, Entry>();
+  readonly #nobodys = new Map<PolicyId, Set<Entry>>();
 
   find(key: TerminalKey): Entry | undefined {
     return this.#byKey.get(lookupKey(key));
@@ -96,20 +129,47 @@ export class Registry {
     const entry = new Entry(key, terminalName(key), now);
     this.#byKey.set(lookup, entry);
     this.#byName.set(entry.name, entry);
+    if (isNobody(key.user)) {
+      const others = this.#nobodys.get(key.policy) ?? new Set();
+      this.#nobodys.set(key.policy, others.add(entry));
+    }
     return entry;
   }
 
   /** Forgets an entry that stands for nothing: no terminal, nobody waiting. */
   prune(entry: Entry): void {
     if (entry.actual !== undefined || entry.waiters.size > 0 || entry.inFlight > 0) return;
+    if (entry.orders.length > 0 || entry.kept || entry.taken || entry.heldBytes !== null) return;
+    this.drop(entry);
+  }
+
+  /** Forgets an entry whatever it stands for. */
+  drop(entry: Entry): void {
     // Another entry may have taken its place, and then it is that one's.
-    if (entry.orders.length > 0 || this.#byName.get(entry.name) !== entry) return;
+    if (this.#byName.get(entry.name) !== entry) return;
+    const others = this.#nobodys.get(entry.key.policy);
+    if (others?.delete(entry) && others.size === 0) this.#nobodys.delete(entry.key.policy);
     this.#byKey.delete(lookupKey(entry.key));
     this.#byName.delete(entry.name);
   }
 
   all(): IterableIterator<Entry> {
     return this.#byName.values();
+  }
+
+  /** Without those that are nobody's. */
+  *users(): IterableIterator<Entry> {
+    for (const entry of this.#byName.values()) if (!isNobody(entry.key.user)) yield entry;
+  }
+
+  /** Those of a policy that are nobody's. */
+  nobodys(policy: PolicyId): ReadonlySet<Entry> {
+    return this.#nobodys.get(policy) ?? none;
+  }
+
+  /** The policies that have such. */
+  nobodysPolicies(): readonly PolicyId[] {
+    return [...this.#nobodys.keys()];
   }
 
   get size(): number {

@@ -6,7 +6,7 @@
 import type { Logger } from 'pino';
 import type { Policy, PolicySet } from '../policy/policy.ts';
 import { nextMoment } from '../policy/schedule.ts';
-import type { PolicyId, TerminalName } from '../terminal/terminal.ts';
+import type { Clean, PolicyId, TerminalName } from '../terminal/terminal.ts';
 import type { ResetStore, SavedResets } from './reset-store.ts';
 
 export interface ResetsOptions {
@@ -20,8 +20,8 @@ export interface ResetsOptions {
 
 interface Track extends SavedResets {
   readonly terminals: Map<TerminalName, number>;
-  /** When each terminal is due, worked out once. */
-  readonly due: Map<TerminalName, number | null>;
+  /** When each terminal is due, worked out once for the time since which its home is clean. */
+  readonly due: Map<TerminalName, { readonly clean: number; readonly at: number | null }>;
 }
 
 export class Resets {
@@ -57,29 +57,45 @@ export class Resets {
   /**
    * When this terminal's home is to be emptied the next time: in the past where that is still to be done; null: never.
    * One that is seen for the first time counts as made now.
+   * @param kept since when its home is clean, where the backend keeps that: then nothing is remembered here
    */
-  resetAt(policy: Policy, name: TerminalName): number | null {
+  resetAt(policy: Policy, name: TerminalName, kept?: Clean): number | null {
     const track = this.#trackOf(policy);
     if (track === null) return null;
+    const clean = this.#keptSince(track, kept) ?? this.#cleanSince(track, name);
     const known = track.due.get(name);
-    if (known !== undefined) return known;
-    if (!track.terminals.has(name)) {
-      track.terminals.set(name, this.#now());
-      this.#save();
-    }
-    const clean = Math.max(track.terminals.get(name) ?? 0, track.since);
-    const due = nextMoment(track, clean);
-    track.due.set(name, due);
-    return due;
+    if (known?.clean === clean) return known.at;
+    const at = nextMoment(track, clean);
+    track.due.set(name, { clean, at });
+    return at;
   }
 
   /** As `resetAt`, also of a policy that is only proposed: nothing is remembered of it. */
-  foresee({ id, spec: { reset } }: Policy, name: TerminalName): number | null {
+  foresee({ id, spec: { reset } }: Policy, name: TerminalName, kept?: Clean): number | null {
     if (reset === undefined || !this.#options.supported) return null;
     const now = this.#now();
+    if (kept !== undefined) return nextMoment(reset, this.#keptSince(reset, kept) ?? now);
     const known = this.#tracks.get(id);
     const same = known?.schedule === reset.schedule && known.timezone === reset.timezone;
     return nextMoment(reset, same ? Math.max(known.since, known.terminals.get(name) ?? now) : now);
+  }
+
+  /** null: the backend keeps nothing, or of another schedule. A time in the future would have nothing reset until then. */
+  #keptSince(
+    { schedule, timezone }: Pick<Clean, 'schedule' | 'timezone'>,
+    kept: Clean | undefined,
+  ): number | null {
+    if (kept?.schedule !== schedule || kept.timezone !== timezone) return null;
+    return Math.min(kept.since, this.#now());
+  }
+
+  #cleanSince(track: Track, name: TerminalName): number {
+    const known = track.terminals.get(name);
+    if (known !== undefined) return Math.max(known, track.since);
+    const now = this.#now();
+    track.terminals.set(name, now);
+    this.#save();
+    return now;
   }
 
   /** A home is empty, or gone: it counts from its next start. Resolves when that will be known after a restart. */

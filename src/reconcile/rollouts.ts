@@ -5,8 +5,9 @@
  */
 import type { Logger } from 'pino';
 import type { RevisionRecord } from '../backend/backend.ts';
-import { EngineUnavailableError, lastLinesOf, ShuttingDownError } from '../errors.ts';
+import { EngineUnavailableError, lastLinesOf, OverBudgetError, ShuttingDownError } from '../errors.ts';
 import type { Policy } from '../policy/policy.ts';
+import { isWarmName } from '../terminal/names.ts';
 import { type Failure, failed, proved, retried, type Stall, type Trial } from '../terminal/revisions.ts';
 import type { PolicyId, Revision, Template, TerminalName, Workload } from '../terminal/terminal.ts';
 import { backoffMs } from './backoff.ts';
@@ -32,6 +33,8 @@ export interface RolloutsOptions {
   readonly record?: RevisionRecord | undefined;
   /** How many terminals of a policy run, and which are on their way by other processes. */
   readonly census: Pick<Census, 'running' | 'starting'>;
+  /** Whether a policy has terminals that are nobody's: a new revision is tried on one of those, and on no user's. */
+  readonly hasWarm?: (policy: PolicyId) => boolean;
   readonly log: Logger;
   readonly now?: () => number;
 }
@@ -114,6 +117,7 @@ export class Rollouts {
 
   #mayGoFirst(policy: PolicyId, track: Track, name: TerminalName): boolean {
     if (this.#known.goodOf(policy) === null || track.moving.has(name)) return true;
+    if (!isWarmName(name) && this.#options.hasWarm?.(policy)) return false;
     return this.#others(policy, track, name) === 0 && !this.#isHeld(policy, track, name);
   }
 
@@ -272,7 +276,9 @@ export class Rollouts {
   }
 }
 
-/** Whether a failure speaks against the revision, and not against the engine or this process. */
+const notOfRevision = [EngineUnavailableError, OverBudgetError, ShuttingDownError];
+
+/** Whether a failure speaks against the revision, and not against the engine, the host or this process. */
 function isOfRevision(error: unknown): boolean {
-  return !(error instanceof EngineUnavailableError || error instanceof ShuttingDownError);
+  return !notOfRevision.some((kind) => error instanceof kind);
 }

@@ -12,6 +12,7 @@ import type {
   Mount,
   PodTemplate,
   Reservation,
+  Reset,
   Revision,
   Rollout,
   SecretReference,
@@ -65,6 +66,7 @@ export interface Declaration {
     | undefined;
   readonly startTimeoutSeconds?: number | undefined;
   readonly suspend: boolean;
+  readonly warm?: number | undefined;
 }
 
 /** The start time limits where a policy names none: plain, and while packages install. */
@@ -118,6 +120,7 @@ export function renderTemplate(
     rollout: renderRollout(declared),
     reset: declared.reset ?? null,
     suspended: declared.suspend,
+    warm: declared.warm ?? 0,
   };
 }
 
@@ -159,10 +162,11 @@ function renderReservation({ resources: { requests }, persistence }: Declaration
 }
 
 /** What a template asks for that changes in place, beyond the limits. A storage class that is not named may be any. */
-export function settingsOf({ reservation, idleTimeoutMs, suspended }: Template): Settings {
+export function settingsOf({ reservation, idleTimeoutMs, reset, suspended }: Template): Settings {
   const settings: Record<string, string> = {
     idleTimeoutMinutes: String(idleTimeoutMs / minuteMs),
     suspend: String(suspended),
+    reset: resetSetting(reset),
   };
   if (reservation !== null) {
     settings['resources.requests.cpu'] = cpuQuantity(reservation.cpuMillis);
@@ -171,6 +175,11 @@ export function settingsOf({ reservation, idleTimeoutMs, suspended }: Template):
     if (reservation.storageClass !== null) settings['persistence.storageClass'] = reservation.storageClass;
   }
   return settings;
+}
+
+/** A schedule of resets in words. */
+export function resetSetting(reset: Pick<Reset, 'schedule' | 'timezone'> | null): string {
+  return reset === null ? 'never' : `${reset.schedule} (${reset.timezone})`;
 }
 
 /** The same for equal workloads, whatever the order of their maps' keys: 16 hex digits. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { createHash } from 'node:crypto';
-import type { TerminalKey, TerminalName, UserId } from './terminal.ts';
+import type { PolicyId, TerminalKey, TerminalName, UserId } from './terminal.ts';
 
 const plainSegment = /^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$/;
 const hashSuffix = /-[0-9a-f]{16}$/;
@@ -38,6 +38,10 @@ export function safeSegment(id: string): string {
  */
 export function terminalName(key: TerminalKey): TerminalName {
   const user = String(key.user);
+  // Other names hold no `_`, so that none of them is ever a warm one's.
+  if (isNobody(key.user)) {
+    return `terminals-warm_${key.policy.slice(0, 24)}_${user.slice(nobodyPrefix.length)}` as TerminalName;
+  }
   const plain = `terminals-${key.policy}-${user}`;
   // `-` may occur in both parts: the pair can be read back only if the user part has none, or is a whole UUID.
   const oneReading = user.includes('-') ? uuid.test(user) : !endsLikeUuid.test(plain);
@@ -65,3 +69,29 @@ export function homeSegments(key: TerminalKey): readonly [string, string] {
  * so that no caller can name this user.
  */
 export const discoveryUser = '\ndiscovery' as UserId;
+
+const nobodyPrefix = '\nwarm-';
+const warmName = /^terminals-warm_[a-z0-9-]{1,24}_[0-9a-f]{16}$/;
+
+/** The user of a terminal that is started and nobody's yet; no caller can name it either. @param id 16 hex digits, never used before */
+export function nobody(id: string): UserId {
+  return `${nobodyPrefix}${id}` as UserId;
+}
+
+/** Whether a terminal of this user is nobody's. */
+export function isNobody(user: UserId): boolean {
+  return user.startsWith(nobodyPrefix);
+}
+
+/** Whether a terminal that bears this name is nobody's. */
+export function isWarmName(name: string): boolean {
+  return warmName.test(name);
+}
+
+/** Whose terminal of a policy this name is, where that can be read from it (see `terminalName`); null: it can't. */
+export function keyOfName(name: string, policy: PolicyId): TerminalKey | null {
+  const start = `terminals-${policy}-`;
+  if (!name.startsWith(start)) return null;
+  const key = { policy, user: name.slice(start.length) as UserId, context: null };
+  return terminalName(key) === name ? key : null;
+}

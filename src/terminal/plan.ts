@@ -147,6 +147,12 @@ function now(action: Action, deferred: readonly Deferred[] = []): Plan {
 function planIdle(desired: Desired | undefined, actual: Actual, requested: boolean): Plan {
   if (desired === undefined) return now({ kind: 'none', reason: 'its policy is gone' });
   const drifted = actual.revision !== desired.revision && !desired.suspended;
+  // Since when a schedule is in force counts for a home that nobody uses, too; the rest is declared at the next start.
+  const schedule = settingChanges(actual.settings, settingsOf(desired)).filter(
+    ({ field }) => field === 'reset',
+  );
+  if (!requested && !desired.suspended && schedule.length > 0)
+    return now({ kind: 'update', reason: 'settings changed', changes: schedule });
   if (!requested) {
     const later: Deferred[] = drifted
       ? [{ kind: 'replace', at: null, reason: 'the policy changed', changes: changesOf(actual, desired) }]

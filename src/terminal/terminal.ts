@@ -103,6 +103,8 @@ export interface Template {
   readonly reset: Reset | null;
   /** The policy is suspended: its terminals are left as they are. */
   readonly suspended: boolean;
+  /** How many are kept started that are nobody's yet. */
+  readonly warm: number;
 }
 
 /** What one terminal should be. */
@@ -162,6 +164,8 @@ interface Observed {
   readonly idleTimeoutMs: number;
   /** What else it was declared with (`settingsOf`), where the backend keeps that. */
   readonly settings?: Settings;
+  /** Since when its home is clean, where the backend keeps that. */
+  readonly clean?: Clean;
   /** Its last use as the backend knows it, whoever used it. Epoch milliseconds. */
   readonly lastActivityAt?: number;
   /** What somebody changed about it by hand that only a replacement puts right, e.g. the network it was cut from. */
@@ -171,6 +175,12 @@ interface Observed {
    * declared.
    */
   readonly operated?: true;
+}
+
+/** A home under the schedule that it was declared with. */
+export interface Clean extends Pick<Reset, 'schedule' | 'timezone'> {
+  /** It was made or emptied then, or this schedule came into force. Epoch milliseconds. */
+  readonly since: number;
 }
 
 /** One field that differs, in words; null: not there. Values of variables never appear. */

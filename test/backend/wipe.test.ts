@@ -13,7 +13,8 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { type Wiping, wipe, wipeHere, wipeScript } from '../../src/backend/wipe.ts';
+import { type Wiping, wipe, wipeHere } from '../../src/backend/wipe.ts';
+import { wipeScript } from '../../src/backend/wipe-script.ts';
 import { StartFailedError } from '../../src/errors.ts';
 import { temporaryFolder } from '../reconcile/harness.ts';
 

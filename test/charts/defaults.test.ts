@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { at, paths } from '../../charts/generate.ts';
-import { call, chart, environment, find, render, without } from './helm.ts';
+import { call, chart, environment, find, list, render, without } from './helm.ts';
 
 const skip = await without('helm');
 
@@ -77,6 +77,31 @@ test('the orchestrator is told everything by its environment, and its key by the
   assert.deepEqual(orchestrator.get('spec.template.spec.containers.0.args'), ['serve']);
 });
 
+for (const [what, values, secret, field] of [
+  ['nothing is set', {}, 'web-terminals-api-key', 'api-key'],
+  ['adminKey is set', { adminKey: 'of-admins' }, 'web-terminals-api-key', 'admin-key'],
+  ['a Secret of others has only the key', { existingSecret: 'own', adminKey: 'unused' }, 'own', 'api-key'],
+  ['a Secret of others has both keys', { existingSecret: 'own', existingAdminKey: true }, 'own', 'admin-key'],
+  ['existingAdminKey is of no Secret', { existingAdminKey: true }, 'web-terminals-api-key', 'api-key'],
+] as const) {
+  test(`where ${what}, Prometheus and helm test send ${field}, and the orchestrator takes it`, {
+    skip,
+  }, async () => {
+    const objects = await render({ values: { ...values, serviceMonitor: { enabled: true } } });
+    const monitor = find(objects, 'ServiceMonitor', 'web-terminals-orchestrator');
+    const expected = { name: secret, key: field };
+    assert.deepEqual(monitor.get('spec.endpoints.0.authorization.credentials'), expected);
+    const tested = list(find(objects, 'Pod', 'web-terminals-test').get('spec.containers.0.env'));
+    assert.deepEqual(at(tested.at(-1), ['valueFrom', 'secretKeyRef']), expected);
+    const deployment = find(objects, 'Deployment', 'web-terminals-orchestrator');
+    const variables = list(deployment.get('spec.template.spec.containers.0.env'));
+    const own = variables.find((variable) => at(variable, ['name']) === 'TERMINALS_ADMIN_KEY');
+    assert.deepEqual(at(own, ['valueFrom', 'secretKeyRef']), field === 'admin-key' ? expected : undefined);
+    const made = objects.find(({ kind }) => kind === 'Secret')?.get('data.admin-key');
+    assert.equal(made, 'adminKey' in values && secret !== 'own' ? btoa('of-admins') : undefined);
+  });
+}
+
 test('the operator is told where its Lease is, and little else', { skip }, async () => {
   const operator = find(await render(), 'Deployment', 'web-terminals-operator');
   assert.deepEqual(environment(operator), {
@@ -133,6 +158,8 @@ test('what terminals are made of by default reaches both components as the progr
   assert.equal(definition.get(`${persistence}.default.enabled`), false);
   assert.equal(definition.get(`${persistence}.properties.size.default`), '5Gi');
   assert.equal(definition.get(`${persistence}.properties.storageClass.default`), 'fast');
+  const spec = 'spec.versions.0.schema.openAPIV3Schema.properties.spec.properties';
+  assert.equal(definition.get(`${spec}.restricted.default`), true);
 });
 
 test('another backend needs neither operator nor rights', { skip }, async () => {

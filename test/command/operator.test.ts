@@ -19,6 +19,8 @@ test('the operator says that it is alive and ready, serves its namespace, and en
     ...process.env,
     TERMINALS_KUBERNETES_NAMESPACE: cluster.namespace,
     TERMINALS_OPERATOR_PORT: '0',
+    TERMINALS_KUBERNETES_LABELS: 'team=ai',
+    TERMINALS_KUBERNETES_NODE_SELECTOR: 'pool=nowhere',
   };
   const child = spawn(process.execPath, [launcher, 'operator'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
@@ -37,7 +39,9 @@ test('the operator says that it is alive and ready, serves its namespace, and en
   await until(async () => (await fetch(`${url}/ready`)).status === 200);
   assert.equal((await fetch(`${url}/metrics`)).status, 404);
   await cluster.terminal('t', {});
-  await cluster.status('t', ({ phase }) => phase !== undefined);
+  await cluster.status('t', ({ phase }) => phase === 'Pending');
+  const { metadata, spec } = await cluster.pod('t');
+  assert.deepEqual([metadata.labels?.team, spec?.nodeSelector?.pool], ['ai', 'nowhere']);
 
   child.kill('SIGTERM');
   const [code] = await once(child, 'exit');

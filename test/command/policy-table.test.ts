@@ -19,13 +19,14 @@ test('of a running server it says how far each policy is', async (t) => {
   const [head = '', first = '', second = '', ...more] = out.trimEnd().split('\n');
   assert.deepEqual(head.split(/ +/).slice(0, 4), ['NAME', 'STATE', 'REASON', 'DESIRED']);
   const revision = program.policies.current.revision.slice(0, 12);
-  assert.deepEqual(first.split(/ +/).slice(0, 8), [
+  assert.deepEqual(first.split(/ +/).slice(0, 9), [
     'data',
     'Ready',
     'UpToDate',
     '1',
     '1',
     '1',
+    '0',
     '0',
     revision,
   ]);

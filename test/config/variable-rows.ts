@@ -1,4 +1,5 @@
 /** For every variable: its default, and texts that it takes or refuses. */
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import type { Config, VariableName } from '../../src/config.ts';
 import { authOf, key, mount, root, write } from './fixtures.ts';
@@ -49,6 +50,17 @@ export const rows: Readonly<Record<VariableName, Row>> = {
       [`a/b@sha256:${'0'.repeat(64)}`, `a/b@sha256:${'0'.repeat(64)}`],
     ],
     bad: ['two words', 'Upper/Case', 'a:', 'https://example.org/a', 'a@sha256:12'],
+  },
+  TERMINALS_WORKERS: {
+    field: ({ workers }) => workers,
+    whenUnset: 1,
+    good: [
+      ['0', 1],
+      ['1', 1],
+      ['2', 2],
+      ['auto', availableParallelism()],
+    ],
+    bad: ['-1', '1.5', 'all', '129', '2x', 'Auto'],
   },
   TERMINALS_PORT: {
     field: ({ port }) => port,
@@ -119,6 +131,24 @@ export const rows: Readonly<Record<VariableName, Row>> = {
     whenUnset: null,
     good: [
       ['1Gi', 2 ** 30],
+      ['500M', 500_000_000],
+    ],
+    bad: ['0', '1GB', 'much', '-1Gi'],
+  },
+  TERMINALS_MAX_TERMINALS: {
+    field: ({ maxTerminals }) => maxTerminals,
+    whenUnset: null,
+    good: [
+      ['1', 1],
+      ['100000', 100_000],
+    ],
+    bad: ['0', '-1', '1.5', '20 terminals', '100001'],
+  },
+  TERMINALS_MAX_TOTAL_MEMORY: {
+    field: ({ maxTotalMemoryBytes }) => maxTotalMemoryBytes,
+    whenUnset: null,
+    good: [
+      ['16Gi', 2 ** 34],
       ['500M', 500_000_000],
     ],
     bad: ['0', '1GB', 'much', '-1Gi'],

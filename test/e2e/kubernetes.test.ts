@@ -9,7 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
-import { call, chart } from '../charts/helm.ts';
+import { call, chart, find, render } from '../charts/helm.ts';
 import { withoutNode } from '../engines.ts';
 import { asUser, key, waitFor } from './program.ts';
 
@@ -18,6 +18,7 @@ const { TERMINALS_TEST_IMAGE: givenImage, TERMINALS_TEST_LOAD_IMAGE: load } = pr
 const required = process.env.TERMINALS_TEST_REQUIRE?.includes('kubernetes') === true;
 const small = { requests: { cpu: '10m', memory: '64Mi' } };
 const timeout = 600_000;
+const adminKey = 'key-of-administrators';
 
 async function reasonToSkip(): Promise<string | false> {
   const why = await withoutNode();
@@ -60,6 +61,7 @@ describe('the chart on a real node', { skip: await reasonToSkip(), timeout }, ()
     ];
     const values = {
       apiKey: key,
+      adminKey,
       // It is the whole cluster's, and other tests use it too.
       crd: { install: false },
       operator: { image: { repository, tag } },
@@ -206,6 +208,49 @@ describe('the chart on a real node', { skip: await reasonToSkip(), timeout }, ()
         .sort(),
       names,
     );
+  });
+
+  test('Prometheus may read the metrics with what its ServiceMonitor names', async () => {
+    const values = { apiKey: key, adminKey, serviceMonitor: { enabled: true } };
+    const monitor = find(await render({ values, namespace }), 'ServiceMonitor', 'web-terminals-orchestrator');
+    const secret = monitor.get('spec.endpoints.0.authorization.credentials.name');
+    const field = monitor.get('spec.endpoints.0.authorization.credentials.key');
+    const held = await kubectl('get', 'secret', String(secret), `-o=go-template={{index .data "${field}"}}`);
+    const read = async (bearer: string) =>
+      (await fetch(`${service.url}/metrics`, { headers: { authorization: `Bearer ${bearer}` } })).status;
+    assert.equal(await read(Buffer.from(held, 'base64').toString()), 200);
+    assert.notEqual(await read(key), 200);
+    await run('helm', ['test', 'web', '--namespace', namespace], { timeout: 60_000 });
+  });
+
+  test('an administrator has a home emptied, which stays the same volume', async () => {
+    const dora = asUser(service, 'dora');
+    await dora.execute('echo x > ~/file; sudo touch ~/of-root');
+    const home = await uidOf('pvc', 'terminals-default-dora-home');
+    const answer = await fetch(`${service.url}/api/v1/terminals/refresh`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${adminKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ user_id: 'dora', only_idle: false, reset: true }),
+    });
+    assert.equal(answer.status, 200, await answer.text());
+    assert.equal(await dora.execute('ls ~'), '');
+    assert.equal(await uidOf('pvc', 'terminals-default-dora-home'), home);
+  });
+
+  test('the schedule of a policy empties homes once, also of who is not there', async () => {
+    const emil = asUser(service, 'emil', 'quick');
+    await emil.execute('echo x > ~/file; echo kept > ~/notes');
+    await gone('pod', 'terminals-quick-emil');
+    const schedule = `${new Date(Date.now() + 15_000).toISOString().slice(0, 19)}Z`;
+    const quick = { ...policies.quick, reset: { schedule, keep: ['notes'] } };
+    await helm('upgrade', { ...policies, quick });
+    const lastReset = () =>
+      kubectl('get', 'terminal', 'terminals-quick-emil', '-o=jsonpath={.status.lastResetAt}');
+    await waitFor(async () => (await lastReset()) !== '' || undefined, 60_000);
+    assert.equal(await emil.execute('ls ~'), 'notes');
+    const first = await lastReset();
+    await gone('pod', 'terminals-quick-emil');
+    assert.equal(await lastReset(), first);
   });
 
   test('a deleted Terminal leaves nothing behind', async () => {

@@ -18,8 +18,9 @@ import {
 } from './program.ts';
 
 const backends = [
-  { backend: 'docker', skip: await withoutDocker() },
-  { backend: 'process', skip: false },
+  { backend: 'docker', workers: 1, skip: await withoutDocker() },
+  { backend: 'docker', workers: 2, skip: await withoutDocker() },
+  { backend: 'process', workers: 1, skip: false },
 ] as const;
 
 /** An answer that has to be a JSON object. */
@@ -33,8 +34,8 @@ function policy(name: string, spec: string): string {
   return `apiVersion: terminals.openwebui.com/v1alpha1\nkind: Policy\nmetadata: {name: ${name}}\nspec:\n${spec}\n`;
 }
 
-for (const { backend, skip } of backends) {
-  describe(`main job on ${backend}`, { skip }, () => {
+for (const { backend, workers, skip } of backends) {
+  describe(`main job on ${backend}${workers === 1 ? '' : ` by ${workers} workers`}`, { skip }, () => {
     let folder: string;
     let policies: string;
     let variables: Record<string, string>;
@@ -48,6 +49,7 @@ for (const { backend, skip } of backends) {
       await writeFile(path.join(policies, 'short.yaml'), policy('short', '  idleTimeoutMinutes: 0.05'));
       variables = {
         TERMINALS_BACKEND: backend,
+        TERMINALS_WORKERS: String(workers),
         TERMINALS_DATA_DIR: path.join(folder, 'data'),
         TERMINALS_POLICIES_DIR: policies,
       };

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pods, volumeClaims } from '../../src/kubernetes/objects.ts';
+import { keepAnnotation, resetAnnotation } from '../../src/operator/reset-request.ts';
 import { terminals } from '../../src/operator/terminal-resource.ts';
 import { withoutNode } from '../engines.ts';
 import { type Cluster, condition, openCluster, until } from './cluster.ts';
@@ -72,6 +73,89 @@ test('a real terminal: key and files outlive its Pod, and idleness; limits chang
   });
 });
 
+/** Asks for a reset, and waits until it is done. */
+async function reset(cluster: Cluster, keep: readonly string[]): Promise<void> {
+  const at = new Date().toISOString();
+  const annotations = { [resetAnnotation]: at, [keepAnnotation]: JSON.stringify(keep) };
+  await cluster.patch(terminals, 't', { metadata: { annotations } });
+  await cluster.status('t', ({ phase, lastResetAt }) => phase === 'Idle' && lastResetAt === at, 60_000);
+}
+
+async function wake(cluster: Cluster): Promise<void> {
+  const status = { lastActivityAt: new Date().toISOString() };
+  await cluster.patch(terminals, 't', { status }, 'status');
+}
+
+test('a reset empties a home whatever its user made in it, and what is to stay stays', {
+  skip,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  cluster.operator();
+  await cluster.terminal('t', small);
+  const made = await execute(
+    cluster,
+    't',
+    `cd; mkdir -p .config/git work/deep $'a\\nb' -- -rf '*' && echo g > .config/git/config && echo w > work/deep/file
+echo n > '; rm -rf notes'; echo k > notes; ln -s /etc etc; ln -s /etc/passwd .config/link; chmod 0 work/deep work
+sudo mkdir -p of-root/deep && sudo touch of-root/deep/file && sudo chmod 0 of-root && sudo chattr +i notes 2>/dev/null
+echo made`,
+  );
+  assert.match(made, /made/);
+  await reset(cluster, ['.config/git', 'notes']);
+  await wake(cluster);
+  assert.match(await execute(cluster, 't', 'cd; cat notes .config/git/config'), /k\s+g/);
+  // What the image puts there at each start is all that is there beside.
+  const left = await execute(
+    cluster,
+    't',
+    'cd; find . -mindepth 1 ! -path "./.local*" | sort | tr "\\n" " "',
+  );
+  assert.match(
+    left,
+    /^\.\/\.bashrc \.\/\.config \.\/\.config\/git \.\/\.config\/git\/config (\.\/\.\S+ )*\.\/notes $/,
+  );
+  assert.match(await execute(cluster, 't', 'head -c 4 /etc/passwd'), /root/);
+});
+
+test('a restricted terminal is reset where Pod Security enforces "restricted"', { skip }, async (t) => {
+  const cluster = await openCluster(t);
+  cluster.operator();
+  await cluster.terminal('t', { ...small, restricted: true });
+  // Volumes of the shared cluster are host paths, which take no fsGroup: this is what it would do.
+  const image = (await cluster.get(terminals, 't'))?.spec.image;
+  const mount = { name: 'home', mountPath: '/home' };
+  const prepare = {
+    restartPolicy: 'Never',
+    containers: [
+      {
+        ...{ name: 'prepare', image, imagePullPolicy: 'IfNotPresent', volumeMounts: [mount] },
+        command: ['sh', '-c', 'chown 1000:1000 /home && chmod 700 /home'],
+        securityContext: { runAsUser: 0 },
+      },
+    ],
+    volumes: [{ name: 'home', persistentVolumeClaim: { claimName: 't-home' } }],
+  };
+  await cluster.apply(pods, 'prepare', { spec: prepare });
+  await until(async () => (await cluster.get(pods, 'prepare'))?.status?.phase === 'Succeeded', 30_000);
+  await cluster.client.request('PATCH', `/api/v1/namespaces/${cluster.namespace}`, {
+    body: { metadata: { labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } } },
+    contentType: 'application/merge-patch+json',
+  });
+  const first = (await cluster.pod('t')).metadata.uid;
+  await cluster.remove(pods, 't');
+  await until(async () => ![undefined, first].includes((await cluster.get(pods, 't'))?.metadata.uid));
+  await execute(
+    cluster,
+    't',
+    'cd; mkdir -p shut/deep; echo x > shut/deep/file; chmod 0 shut/deep shut; echo x > file',
+  );
+  await reset(cluster, []);
+  await wake(cluster);
+  const left = await execute(cluster, 't', 'ls -A ~; echo end');
+  assert.match(left, /end/);
+  assert.doesNotMatch(left, /\b(shut|file)\b/);
+});
+
 test('a restricted terminal runs where Pod Security enforces "restricted"', { skip }, async (t) => {
   const cluster = await openCluster(t, { 'pod-security.kubernetes.io/enforce': 'restricted' });
   cluster.operator();
@@ -79,6 +163,46 @@ test('a restricted terminal runs where Pod Security enforces "restricted"', { sk
   await cluster.terminal('t', { ...small, restricted: true, persistence: { enabled: false } });
   assert.match(await execute(cluster, 't', 'echo x > ~/file && cat ~/file; id -u'), /x\s+1000/);
   assert.match(await execute(cluster, 't', 'sudo true 2>&1'), /no new privileges/);
+});
+
+test('packages are installed once: the next start takes them out of the home, and needs no network', {
+  skip,
+  timeout: 300_000,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  cluster.operator();
+  const limits = { cpu: '2', memory: '1Gi' };
+  await cluster.terminal('t', { resources: { ...small.resources, limits }, packages: ['tree', 'bc'] });
+  const installed = 'echo 6*7 | bc; tree --version';
+  await cluster.status('t', ({ phase }) => phase === 'Running', 200_000);
+  assert.match(await execute(cluster, 't', installed), /^42\s+tree v/);
+  assert.match(
+    await execute(cluster, 't', 'ls ~/.cache/terminals; stat -c %U ~/.cache'),
+    /packages-\w+\.tgz\s+user/,
+  );
+  const first = (await cluster.pod('t')).metadata.uid;
+
+  await t.test(
+    'also where the sources have gone, and what its user installs comes from them as ever',
+    async () => {
+      // A mirror that can not be reached would end the start of a terminal that has to ask it.
+      await cluster.remove(pods, 't');
+      await until(
+        async () => ![undefined, first].includes((await cluster.get(pods, 't'))?.metadata.uid),
+        60_000,
+      );
+      assert.match(await execute(cluster, 't', installed), /^42\s+tree v/);
+      const log = `/api/v1/namespaces/${cluster.namespace}/pods/t/log`;
+      const lines = await cluster.client
+        .request<unknown>('GET', log)
+        .catch((error: unknown) => String(error));
+      assert.doesNotMatch(String(lines), /Unpacking|Get:/);
+      assert.match(
+        await execute(cluster, 't', 'sudo apt-get -qq update 2>&1; apt-cache policy hello'),
+        /Candidate: \d/,
+      );
+    },
+  );
 });
 
 test('allowed domains are filtered in the Pod', { skip }, async (t) => {

@@ -9,6 +9,7 @@ import {
   services,
   volumeClaims,
 } from '../../src/kubernetes/objects.ts';
+import { operatorDefaults } from '../../src/operator/defaults.ts';
 import { stopAnnotation, terminals } from '../../src/operator/terminal-resource.ts';
 import { withoutCluster } from '../engines.ts';
 import {
@@ -248,4 +249,26 @@ test('in a namespace that enforces "restricted", only a restricted Terminal gets
   await cluster.terminal('open', nowhere);
   const status = await cluster.status('open', ({ phase }) => phase === 'Error');
   assert.equal(condition(status, 'Stalled'), 'True PodSecurityViolation');
+});
+
+test('another default of the operator reaches the next Pod, and labels the one that runs', {
+  skip,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  const before = cluster.operator();
+  await runningTerminal(cluster);
+  const first = await uid(cluster);
+  await before.stop();
+  const pods = {
+    ...operatorDefaults.pods,
+    labels: { team: 'ai' },
+    tolerations: [{ key: 'a', operator: 'Exists' }],
+  };
+  cluster.operator({ defaults: { pods } });
+  await until(async () => (await cluster.pod('t')).metadata.labels?.team === 'ai');
+  assert.equal(await uid(cluster), first);
+  await cluster.patch(terminals, 't', { spec: { env: { A: '1' } } });
+  await until(async () => ![undefined, first].includes(await uid(cluster)));
+  const { spec } = await cluster.pod('t');
+  assert.ok(spec?.tolerations?.some(({ key }) => key === 'a'));
 });

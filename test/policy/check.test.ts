@@ -225,3 +225,13 @@ describe('a secret variable', () => {
     );
   });
 });
+
+describe('terminals that are warm', () => {
+  test('are for policies that keep no home, and the problem says where and what to do', () => {
+    assert.deepEqual(said({ warm: 2 }), [
+      'error: spec.warm: terminals whose home is kept can not be started before their user is known (set persistence.enabled: false (files then end with the terminal), or leave warm out)',
+    ]);
+    assert.deepEqual(said({ warm: 2, persistence: { enabled: false } }), []);
+    assert.deepEqual(said({ warm: 0 }), []);
+  });
+});

@@ -21,6 +21,7 @@ describe('defaults', () => {
     mounts: [],
     rollout: { when: 'idle', idleAfterMinutes: 5, maxUnavailable: '10%', pauseOnFailures: 3 },
     suspend: false,
+    warm: 0,
   };
 
   for (const [what, document] of [

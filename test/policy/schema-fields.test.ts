@@ -186,6 +186,7 @@ const fields: readonly Field[] = [
   },
   { way: ['reset', 'keep', 0], good: ['notes', '.config/git', long(1024)], bad: ['', long(1025), 1, null] },
   { way: ['startTimeoutSeconds'], good: [1, 3600], bad: [0, 3601, 1.5, '15', null] },
+  { way: ['warm'], good: [0, 1, 100], bad: [-1, 101, 1.5, '2', true, null] },
   { way: ['suspend'], good: [true, false], bad: ['no', 0, null] },
 ];
 

@@ -204,3 +204,27 @@ test('where other processes take answers too, each has a terminal of its own, an
   for (const discovery of [one, other])
     assert.equal((await discovery.answer(policy, '/system')).body, 'system 1');
 });
+
+test('its terminal takes room on the host as any other, gives it back, and waits where there is none', async (t) => {
+  const proxy = await stack(t, { host: { terminals: 1, memoryBytes: null } });
+  tells(proxy);
+  const alice = await send(proxy, '/x', { headers: asAlice });
+  assert.equal(alice.status, 200);
+  await proxy.discovery.start();
+  await until(() => proxy.lines.some(({ msg }) => msg === 'discovery failed'), 'there is no room');
+  assert.equal(proxy.backend.count('create'), 1, 'only for alice');
+
+  const other = await stack(t, { host: { terminals: 1, memoryBytes: null } });
+  tells(other);
+  await other.discovery.start();
+  await until(() => other.backend.count('remove') === 1, 'it was taken and removed');
+  assert.equal((await send(other, '/x', { headers: asAlice })).status, 200);
+});
+
+test('on a full host a request is told so, and when to try again', async (t) => {
+  const proxy = await stack(t, { host: { terminals: 1, memoryBytes: null } });
+  await send(proxy, '/x', { headers: asAlice });
+  const answer = await send(proxy, '/x', { headers: { ...asAlice, 'x-user-id': 'bob' } });
+  assertProblem(answer, 503, 'over-budget');
+  assert.equal(answer.headers['retry-after'], '5');
+});

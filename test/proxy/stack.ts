@@ -17,15 +17,17 @@ import { PolicyWriter } from '../../src/policy/policy-writer.ts';
 import { Discovery } from '../../src/proxy/discovery.ts';
 import { Gateway } from '../../src/proxy/gateway.ts';
 import { Router } from '../../src/proxy/route.ts';
-import { createServer } from '../../src/proxy/server.ts';
+import { createServer, discoveryRoute } from '../../src/proxy/server.ts';
 import { Sessions } from '../../src/proxy/sessions.ts';
 import { terminalSockets } from '../../src/proxy/terminal-sockets.ts';
 import { Upstreams } from '../../src/proxy/upstreams.ts';
 import type { WebSocketProxy } from '../../src/proxy/websocket/websocket-proxy.ts';
 import { ActivityStore } from '../../src/reconcile/activity-store.ts';
+import type { HostLimits } from '../../src/reconcile/budget.ts';
 import { PolicyStatuses } from '../../src/reconcile/policy-status.ts';
 import { Reconciler } from '../../src/reconcile/reconciler.ts';
 import { Templates } from '../../src/reconcile/templates.ts';
+import type { Desired } from '../../src/terminal/terminal.ts';
 import { rulesWith } from '../policy/fixtures.ts';
 import { capturedLog, MemoryPolicies, policyOf, temporaryFolder, until } from '../reconcile/harness.ts';
 import { MemoryBackend } from '../reconcile/memory-backend.ts';
@@ -103,6 +105,7 @@ export interface StackOptions {
   readonly key?: string | null;
   readonly policies?: MemoryPolicies;
   readonly notReady?: () => readonly string[];
+  readonly host?: HostLimits;
 }
 
 export async function stack(t: TestContext, options: StackOptions = {}): Promise<Stack> {
@@ -113,20 +116,20 @@ export async function stack(t: TestContext, options: StackOptions = {}): Promise
   const authenticator = authenticatorOf(key);
   const templates = new Templates({});
   const activity = new ActivityStore(await temporaryFolder(), log);
-  const reconciler = new Reconciler({ backend, policies, templates, activity, log });
+  const host = options.host ?? { terminals: null, memoryBytes: null };
+  const reconciler = new Reconciler({ backend, policies, templates, activity, host, log });
   const router = new Router({ authenticator, policies, unknownGroups: 'allow' });
   const upstreams = new Upstreams();
-  const discovery = new Discovery({ backend, policies, templates, log });
+  const admit = (desired: Desired) => reconciler.admit(desired);
+  const discovery = new Discovery({ backend, policies, templates, admit, log });
   const sessions = new Sessions();
   const audit = new Audit(null);
-  const sockets = terminalSockets({ authenticator, router, reconciler, sessions, audit, log });
+  const sockets = terminalSockets({ authenticator, router, terminals: reconciler, sessions, audit, log });
   const app = createServer({
-    gateway: new Gateway({ router, reconciler, upstreams, sessions, audit, log }),
-    discovery,
-    authenticator,
-    policies,
+    gateway: new Gateway({ router, terminals: reconciler, upstreams, sessions, audit, log }),
     log,
     ownRoutes: (server) => {
+      discoveryRoute(server, { discovery, authenticator, policies, log });
       healthRoutes(server, {
         version: '1.2.3',
         backend: backend.kind,

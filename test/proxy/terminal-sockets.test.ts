@@ -35,6 +35,18 @@ test('context and policy choose the terminal, as they do for requests', async (t
   assert.equal(proxy.backend.count('create'), 1);
 });
 
+test('an open WebSocket, however silent, is one of its terminal until it ends', async (t) => {
+  const proxy = await stack(t);
+  const server = speaks(t, proxy);
+  const client = await dial(t, proxy);
+  authenticate(client);
+  await server.peer();
+  const open = () => [...proxy.reconciler.entries].map(({ sockets }) => sockets);
+  await until(() => open()[0] === 1, 'it is counted');
+  client.socket.close();
+  await until(() => open()[0] === 0, 'it is counted no more');
+});
+
 interface Case {
   readonly what: string;
   readonly code: number;

@@ -10,6 +10,7 @@ import { createLogger } from '../../src/log.ts';
 import { builtinPolicy } from '../../src/policy/builtin.ts';
 import type { Policy, PolicySet, PolicySpec } from '../../src/policy/policy.ts';
 import { ActivityStore } from '../../src/reconcile/activity-store.ts';
+import type { HostLimits } from '../../src/reconcile/budget.ts';
 import { GoodStore } from '../../src/reconcile/good-store.ts';
 import { type Policies, Reconciler } from '../../src/reconcile/reconciler.ts';
 import { ResetStore } from '../../src/reconcile/reset-store.ts';
@@ -85,6 +86,7 @@ export interface HarnessOptions {
   readonly backend?: MemoryBackend;
   readonly policies?: MemoryPolicies;
   readonly resyncMs?: number;
+  readonly host?: HostLimits;
   readonly start?: boolean;
   /** The data directory of another one, for a restart. */
   readonly dataDir?: string;
@@ -104,6 +106,7 @@ export async function harness(t: TestContext, options: HarnessOptions = {}): Pro
     resets: new ResetStore(dataDir, log),
     log,
     ...(options.resyncMs === undefined ? {} : { resyncMs: options.resyncMs }),
+    ...(options.host === undefined ? {} : { host: options.host }),
   });
   if (options.start !== false) await reconciler.start();
   t.after(() => reconciler.close());

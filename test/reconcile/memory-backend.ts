@@ -5,7 +5,7 @@
 import type { Backend, BackendListener, Progress } from '../../src/backend/backend.ts';
 import { EngineUnavailableError, StartFailedError } from '../../src/errors.ts';
 import { fingerprintOf } from '../../src/terminal/desired.ts';
-import { terminalName } from '../../src/terminal/names.ts';
+import { isNobody, terminalName } from '../../src/terminal/names.ts';
 import type {
   Actual,
   Address,
@@ -21,6 +21,7 @@ export type Operation =
   | 'inspect'
   | 'prepare'
   | 'create'
+  | 'claim'
   | 'start'
   | 'update'
   | 'stop'
@@ -45,6 +46,8 @@ export class MemoryBackend implements Backend {
   readonly calls: Call[] = [];
   /** Told of every call as it is made. */
   called: ((call: Call) => void) | null = null;
+  /** Told whenever what is there has changed. */
+  happened: (() => void) | null = null;
   /** Homes that exist; only `remove` with files, and `reset`, take one away. */
   readonly homes = new Set<TerminalName>();
   /** While false, nothing answers. */
@@ -88,6 +91,11 @@ export class MemoryBackend implements Backend {
     return this.calls.map(({ operation }) => operation).filter((operation) => !reading.has(operation));
   }
 
+  /** Everything that is there. */
+  get all(): readonly Actual[] {
+    return [...this.#terminals.values()];
+  }
+
   actual(key: TerminalKey): Actual | undefined {
     return this.#terminals.get(terminalName(key));
   }
@@ -129,8 +137,20 @@ export class MemoryBackend implements Backend {
       progress('starting');
       const known = this.actual(desired.key);
       if (known?.phase === 'Running' && known.revision === desired.revision) return known;
-      this.homes.add(desired.name);
+      if (!isNobody(desired.key.user)) this.homes.add(desired.name);
       return this.#put(desired.key, this.#running(desired));
+    });
+  }
+
+  claim(warm: RunningTerminal, desired: Desired): Promise<RunningTerminal | null> {
+    return this.#run('claim', warm.key, () => {
+      const { name, key } = desired;
+      const there = this.#terminals.get(warm.name);
+      if (there?.phase !== 'Running' || this.#terminals.has(name)) return null;
+      // Its name is all that changes: who looks for the old one finds nothing.
+      this.#terminals.delete(warm.name);
+      this.homes.add(name);
+      return this.#put(key, { ...there, key, name });
     });
   }
 
@@ -196,6 +216,7 @@ export class MemoryBackend implements Backend {
     const name = terminalName(key);
     if (actual === undefined) this.#terminals.delete(name);
     else this.#terminals.set(name, actual);
+    this.happened?.();
     if (!this.deaf) for (const turns of this.delays) void this.#tell(key, turns);
     return actual;
   }
@@ -220,7 +241,8 @@ export class MemoryBackend implements Backend {
       limits: desired.limits,
       idleTimeoutMs: desired.idleTimeoutMs,
       address: this.#address(desired),
-      apiKey: `key-of-${desired.name}`,
+      // No two that are nobody's share one.
+      apiKey: `key-of-${desired.name}${isNobody(desired.key.user) ? `-${this.#ticks}` : ''}`,
       startedAt: this.#ticks,
     };
   }

@@ -126,3 +126,17 @@ test('closing waits for what runs, drops what waits, and takes no more', async (
 test('an idle queue closes at once', async () => {
   await manual(1, 1).queue.close();
 });
+
+test('who waits for the work on a name hears of its end, and at once where there is none', async () => {
+  const { queue, add, end } = manual(1, 1);
+  await queue.settled('a' as TerminalName);
+  add('a');
+  let settled = false;
+  const waiting = queue.settled('a' as TerminalName).then(() => {
+    settled = true;
+  });
+  await turns(3);
+  assert.equal(settled, false);
+  await end('a');
+  await waiting;
+});

@@ -225,3 +225,27 @@ test('where it can not be written the old one goes: what was done is never done 
   const after = await start(daily());
   assert.equal(after.resetAt(daily(), alice), at('01-12T03:00:00'));
 });
+
+test('what the backend keeps itself counts, for as long as it is of the same schedule', async () => {
+  const { start, clock, file } = await world(at('01-10T12:00:00'));
+  const policy = daily();
+  const resets = await start(policy);
+  const kept = { schedule: '0 3 * * *', timezone: 'UTC', since: at('01-08T12:00:00') };
+  assert.equal(resets.resetAt(policy, alice, kept), at('01-09T03:00:00'), 'missed while nobody was there');
+  assert.equal(resets.foresee(policy, alice, kept), at('01-09T03:00:00'));
+  const since = at('01-10T13:00:00');
+  clock.now = since;
+  assert.equal(resets.resetAt(policy, alice, { ...kept, since }), at('01-11T03:00:00'), 'done');
+  const other = { ...kept, schedule: '@weekly' };
+  assert.equal(resets.resetAt(policy, bob, other), at('01-11T03:00:00'), 'not yet told of this schedule');
+  assert.equal(resets.foresee(policy, bob, other), at('01-11T03:00:00'));
+  const ahead = { ...kept, since: at('03-01T00:00:00') };
+  assert.equal(
+    resets.resetAt(policy, bob, ahead),
+    at('01-11T03:00:00'),
+    'a clock that was ahead puts nothing off',
+  );
+  await resets.saved();
+  const { terminals } = JSON.parse(await readFile(file, 'utf8')).default;
+  assert.deepEqual(Object.keys(terminals), [bob]);
+});

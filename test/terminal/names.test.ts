@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { homeSegments, safeSegment, terminalName } from '../../src/terminal/names.ts';
+import {
+  homeSegments,
+  isNobody,
+  isWarmName,
+  keyOfName,
+  nobody,
+  safeSegment,
+  terminalName,
+} from '../../src/terminal/names.ts';
 import type { ContextId, PolicyId, TerminalKey, UserId } from '../../src/terminal/terminal.ts';
 
 const uuid = 'c0ffee00-1234-4abc-8def-0123456789ab';
@@ -83,4 +91,36 @@ test('a home is one plain folder in its policy’s folder', () => {
 test('a context has a name and a home of its own', () => {
   assert.notEqual(terminalName(key('a', 'alice', 'chat:1')), terminalName(key('a', 'alice')));
   assert.notDeepEqual(homeSegments(key('a', 'alice', 'chat:1')), homeSegments(key('a', 'alice')));
+});
+
+test("the name of what is nobody's is never that of a user, whatever their id and policy", () => {
+  const id = '0123456789abcdef';
+  const name = terminalName(key('data-science', nobody(id)));
+  assert.equal(name, `terminals-warm_data-science_${id}`);
+  assert.ok(isWarmName(name) && isNobody(nobody(id)));
+  const alike = [...evil, `data-science_${id}`, `data-science-${id}`, `_${id}`, 'warm', nobody(id).slice(1)];
+  for (const policy of ['warm', 'data-science', 'a', 'x'.repeat(63)]) {
+    for (const user of alike) {
+      assert.ok(!isWarmName(terminalName(key(policy, user))), `${policy} ${user}`);
+      assert.ok(!isNobody(user as UserId));
+    }
+  }
+  const long = terminalName(key('x'.repeat(63), nobody(id)));
+  assert.ok(isWarmName(long) && long.length <= 63, long);
+});
+
+test('a name tells whose it is where it can be read in one way only, and else nothing', () => {
+  const users = [...evil, 'alice', 'b', 'b-c', 'a-b', uuid, 'alice-0123456789abcdef'];
+  for (const policy of ['a', 'a-b', 'default', 'x-c0ffee00-1234-4abc-8def', 'p'.repeat(63)]) {
+    for (const user of users) {
+      for (const context of [null, 'chat:1']) {
+        const made = key(policy, user, context);
+        const read = keyOfName(terminalName(made), made.policy);
+        if (read !== null) assert.deepEqual(read, made);
+      }
+    }
+  }
+  assert.deepEqual(keyOfName(`terminals-default-${uuid}`, 'default' as PolicyId), key('default', uuid));
+  assert.equal(keyOfName('terminals-a-b-c', 'a' as PolicyId), null);
+  assert.equal(keyOfName('terminals-default-alice', 'other' as PolicyId), null);
 });

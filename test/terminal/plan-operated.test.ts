@@ -72,6 +72,21 @@ test('whatever is not in the workload is declared anew in place, each field by i
   ]);
 });
 
+test('also one that is idle is told of another schedule of resets, and of nothing else', () => {
+  const wanted = desired({ ...whole, reset: { schedule: '@weekly', timezone: 'UTC', keep: [] } });
+  const actual = { ...operated(desired(whole)), phase: 'Idle' } as const;
+  const { action } = plan({ wanted, actual });
+  assert.equal(action.kind, 'update');
+  assert.deepEqual('changes' in action && action.changes, [
+    { field: 'reset', from: 'never', to: '@weekly (UTC)' },
+  ]);
+  const told = { ...actual, settings: settingsOf(wanted) };
+  assert.equal(plan({ wanted, actual: told }).action.kind, 'none');
+  assert.equal(plan({ wanted: desired({ ...whole, idleTimeoutMinutes: 7 }), actual }).action.kind, 'none');
+  const suspended = desired({ ...whole, suspend: true, reset: wanted.reset ?? undefined });
+  assert.equal(plan({ wanted: suspended, actual }).action.kind, 'none');
+});
+
 test('a policy that becomes suspended says so to the operator, and nothing else', () => {
   const actual = operated(desired(whole));
   const wanted = desired({ ...whole, suspend: true, idleTimeoutMinutes: 7, image: 'open-terminal:2' });

@@ -64,6 +64,15 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- default (printf "%s-api-key" (include "terminals.fullname" .)) .Values.existingSecret -}}
 {{- end -}}
 
+{{/* Where in that Secret the key of administrators is. */}}
+{{- define "terminals.adminKeyField" -}}
+{{- if .Values.existingSecret -}}
+{{- ternary "admin-key" "api-key" .Values.existingAdminKey -}}
+{{- else -}}
+{{- ternary "admin-key" "api-key" (ne .Values.adminKey "") -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "terminals.image" -}}
 {{- if .digest -}}{{ .repository }}@{{ .digest }}{{- else -}}{{ .repository }}:{{ .tag }}{{- end -}}
 {{- end -}}

@@ -4,6 +4,7 @@
  */
 import type { ContainerCreateOptions, HostConfig } from 'dockerode';
 import { fingerprintOf } from '../../terminal/desired.ts';
+import { isNobody } from '../../terminal/names.ts';
 import type { Desired, Limits, Mount } from '../../terminal/terminal.ts';
 
 /** The port of Open Terminal. */
@@ -25,6 +26,8 @@ export const labels = {
   fingerprint: 'terminals.openwebui.com/fingerprint',
   idleTimeout: 'terminals.openwebui.com/idle-timeout-ms',
   startTimeout: 'terminals.openwebui.com/start-timeout-ms',
+  /** In place of a user: it was made for nobody, and whose it is by now is in its name. */
+  warm: 'terminals.openwebui.com/warm',
 } as const;
 export const managedBy = 'terminals';
 /** Finds our containers in lists and events. */
@@ -54,7 +57,8 @@ export function containerOptions(
   return {
     name: desired.name,
     Image: around.baked ?? desired.workload.image,
-    Hostname: desired.name.slice(0, 63).replace(/-+$/, ''),
+    // It can't be changed when the container becomes somebody's.
+    Hostname: isNobody(desired.key.user) ? 'terminal' : desired.name.slice(0, 63).replace(/-+$/, ''),
     Env: environment(desired, around),
     Labels: labelsOf(desired),
     ExposedPorts: { [portName]: {} },
@@ -73,7 +77,7 @@ function labelsOf({
     [labels.managedBy]: managedBy,
     [labels.kubernetesManagedBy]: managedBy,
     [labels.partOf]: 'open-terminal',
-    [labels.user]: key.user,
+    ...(isNobody(key.user) ? { [labels.warm]: 'true' } : { [labels.user]: key.user }),
     [labels.policy]: key.policy,
     ...(key.context === null ? {} : { [labels.context]: key.context }),
     [labels.revision]: revision,

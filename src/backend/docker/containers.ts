@@ -4,13 +4,17 @@
  */
 import type Docker from 'dockerode';
 import type { ContainerInspectInfo } from 'dockerode';
-import type { Actual, Address } from '../../terminal/terminal.ts';
+import { terminalName } from '../../terminal/names.ts';
+import type { Actual, Address, TerminalKey } from '../../terminal/terminal.ts';
 import { isHealthy } from '../health.ts';
+import type { Claims } from './claims.ts';
 import { accepting, engineCall, statusOf } from './engine.ts';
 import { type Addresses, addressesOf, observe } from './observe.ts';
 
 export interface ContainersOptions {
   readonly docker: Docker;
+  /** Whose those are that were made for nobody. */
+  readonly claims: Claims;
   /** Address of published ports where no network is configured. */
   readonly publishHost: string;
   /** Terminals are in networks of the operator's choice: nothing is published, and they have names there. */
@@ -41,9 +45,20 @@ export class Containers {
     }
   }
 
+  /**
+   * As `inspect`, of the container that bears a key's name: one that was made for nobody and whose name can't be read back is
+   * known from now on to be this key's.
+   */
+  async inspectOf(key: TerminalKey, signal: AbortSignal): Promise<ContainerInspectInfo | null> {
+    const info = await this.inspect(terminalName(key), signal);
+    if (info) await this.#options.claims.recognise(info.Config.Labels ?? {}, key);
+    return info;
+  }
+
   /** The terminal that a container is; null: it is none of ours. */
   observe(info: ContainerInspectInfo): Actual | null {
     return observe(info, {
+      keyOf: (labels, name) => this.#options.claims.keyOf(labels, name),
       address: (addresses) => this.#bestAddress(addresses),
       publishHost: this.#options.publishHost,
       wasHealthy: (id, startedAt) => this.#healthy.get(id) === startedAt,

@@ -17,7 +17,7 @@ import { engineCall, statusOf } from './engine.ts';
 import type { Homes } from './homes.ts';
 import type { Images } from './images.ts';
 import { NetworkGoneError, type Networks } from './network.ts';
-import { keyOf } from './observe.ts';
+import { isOurs } from './observe.ts';
 import { installs } from './recipe.ts';
 import { refused, type Starts } from './starts.ts';
 
@@ -141,13 +141,13 @@ export class Creation {
   /** The name is taken: adopted where it is what is wanted, removed where it is ours, never touched where it is not. */
   async #resolveConflict(desired: Desired, signal: AbortSignal): Promise<RunningTerminal | null> {
     const { containers, starts } = this.#options;
-    const info = await containers.inspect(desired.name, signal);
+    const info = await containers.inspectOf(desired.key, signal);
     if (info === null) {
       // A name is taken a moment before its container can be seen, and a moment longer than it can.
       await sleep(conflictPauseMs, undefined, { signal });
       return null;
     }
-    if (keyOf(info.Config.Labels ?? {}) === null) {
+    if (!isOurs(info.Config.Labels ?? {})) {
       throw new StartFailedError(
         `There is a container ${desired.name} that Terminals did not make.`,
         `Rename or remove it: "docker rename ${desired.name} NEW-NAME".`,

@@ -18,6 +18,8 @@ import type {
 import type { Backend, BackendListener, Progress } from '../backend.ts';
 import { SecretFiles } from '../secret-files.ts';
 import { Baking, type BakingOptions } from './baking.ts';
+import { Claiming } from './claiming.ts';
+import { Claims } from './claims.ts';
 import { Docker } from './client.ts';
 import { labels, limitsConfig } from './container.ts';
 import { Containers } from './containers.ts';
@@ -27,7 +29,7 @@ import { Homes } from './homes.ts';
 import { Images } from './images.ts';
 import { Listing } from './listing.ts';
 import { NetworkGoneError, Networks } from './network.ts';
-import { keyOf, networkCutFrom } from './observe.ts';
+import { isOurs, networkCutFrom } from './observe.ts';
 import { Starts } from './starts.ts';
 
 export interface DockerBackendOptions {
@@ -56,6 +58,8 @@ export class DockerBackend implements Backend {
   readonly #docker: Docker;
   readonly #images: Images;
   readonly #baking: Baking;
+  readonly #claims: Claims;
+  readonly #claiming: Claiming;
   readonly #containers: Containers;
   readonly #starts: Starts;
   readonly #homes: Homes;
@@ -71,7 +75,10 @@ export class DockerBackend implements Backend {
     this.#docker = docker;
     this.#images = images;
     this.#baking = new Baking({ ...common, ...baking });
-    this.#containers = new Containers({ docker, publishHost, named: attached.configured });
+    this.#claims = new Claims(dataDir, log);
+    const claims = this.#claims;
+    this.#containers = new Containers({ docker, claims, publishHost, named: attached.configured });
+    this.#claiming = new Claiming({ docker, claims, containers: this.#containers, log });
     this.#starts = new Starts({ ...common, containers: this.#containers });
     this.#homes = new Homes({ docker, images, dataDir });
     this.#secrets = new SecretFiles(options.secretsDir ?? null);
@@ -87,6 +94,7 @@ export class DockerBackend implements Backend {
     });
     this.#listing = new Listing({
       docker,
+      claims,
       containers: this.#containers,
       inspect: (key, signal) => this.inspect(key, signal),
       log,
@@ -101,7 +109,7 @@ export class DockerBackend implements Backend {
   }
 
   async inspect(key: TerminalKey, signal: AbortSignal): Promise<Actual | undefined> {
-    const info = await this.#containers.inspect(terminalName(key), signal);
+    const info = await this.#containers.inspectOf(key, signal);
     return (info && this.#containers.observe(info)) ?? undefined;
   }
 
@@ -129,6 +137,10 @@ export class DockerBackend implements Backend {
 
   create(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
     return this.#creation.create(desired, progress, signal);
+  }
+
+  claim(warm: RunningTerminal, desired: Desired, signal: AbortSignal): Promise<RunningTerminal | null> {
+    return this.#claiming.claim(warm, desired, signal);
   }
 
   async start(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
@@ -186,7 +198,7 @@ export class DockerBackend implements Backend {
 
   async remove(key: TerminalKey, { files }: { readonly files: boolean }, signal: AbortSignal): Promise<void> {
     const info = await this.#containers.inspect(terminalName(key), signal);
-    if (info && keyOf(info.Config.Labels ?? {})) await this.#containers.remove(info.Id, signal);
+    if (info && isOurs(info.Config.Labels ?? {})) await this.#containers.remove(info.Id, signal);
     if (!files) return;
     try {
       await this.#homes.remove(key);
@@ -200,13 +212,14 @@ export class DockerBackend implements Backend {
   async reset({ key, name, workload }: Desired, keep: readonly string[], signal: AbortSignal): Promise<void> {
     // Only stopped at first: if the rest fails there is still something that is to be reset.
     const info = await this.#containers.inspect(name, signal);
-    if (info && keyOf(info.Config.Labels ?? {})) await this.stop(key, signal);
+    if (info && isOurs(info.Config.Labels ?? {})) await this.stop(key, signal);
     await this.#homes.empty(key, keep, workload.image, signal);
     await this.remove(key, { files: false }, signal);
   }
 
   async close(): Promise<void> {
     await this.#baking.close();
+    await this.#claims.saved();
     this.#containers.clear();
   }
 }

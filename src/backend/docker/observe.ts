@@ -19,10 +19,10 @@ import type {
 } from '../../terminal/terminal.ts';
 import { labels, managedBy, portName, terminalPort } from './container.ts';
 
-type LabelMap = Readonly<Record<string, string | undefined>>;
+export type LabelMap = Readonly<Record<string, string | undefined>>;
 
-/** Whose terminal a container is, by its labels alone; null: it is not ours. */
-export function keyOf(containerLabels: LabelMap): TerminalKey | null {
+/** Whose terminal a container is, by its labels alone; null: they do not say, or it is not ours. */
+export function labelledKey(containerLabels: LabelMap): TerminalKey | null {
   const user = containerLabels[labels.user];
   const policy = containerLabels[labels.policy];
   if (containerLabels[labels.managedBy] !== managedBy || user === undefined || policy === undefined)
@@ -33,6 +33,18 @@ export function keyOf(containerLabels: LabelMap): TerminalKey | null {
     policy: policy as PolicyId,
     context: context ? (context as ContextId) : null,
   };
+}
+
+/** The policy of a container that was made for nobody, whosever it is by now; null: it was made for somebody, or is not ours. */
+export function warmPolicyOf(containerLabels: LabelMap): PolicyId | null {
+  const policy = containerLabels[labels.policy];
+  if (containerLabels[labels.managedBy] !== managedBy || policy === undefined) return null;
+  return containerLabels[labels.warm] === undefined ? null : (policy as PolicyId);
+}
+
+/** Whether we made it. */
+export function isOurs(containerLabels: LabelMap): boolean {
+  return labelledKey(containerLabels) !== null || warmPolicyOf(containerLabels) !== null;
 }
 
 /** Where a container can be reached: by its own addresses, and by its published port. */
@@ -55,11 +67,13 @@ export function addressesOf(info: ContainerInspectInfo, publishHost: string): Ad
   };
 }
 
-function nameOf(info: ContainerInspectInfo): TerminalName {
+export function nameOf(info: ContainerInspectInfo): TerminalName {
   return info.Name.replace(/^\//, '') as TerminalName;
 }
 
 export interface Viewpoint {
+  /** Whose terminal a container of these labels and this name is; null: nobody knows, or it is not ours. */
+  keyOf(containerLabels: LabelMap, name: string): TerminalKey | null;
   /** The address to use of those a container has; null where none is. */
   address(addresses: Addresses): Address | null;
   readonly publishHost: string;
@@ -71,7 +85,7 @@ export interface Viewpoint {
 /** The actual state of one of our containers; null for a foreign one, and for one that was renamed by hand. */
 export function observe(info: ContainerInspectInfo, viewpoint: Viewpoint): Actual | null {
   const containerLabels: LabelMap = info.Config.Labels ?? {};
-  const key = keyOf(containerLabels);
+  const key = viewpoint.keyOf(containerLabels, nameOf(info));
   if (key === null || nameOf(info) !== terminalName(key)) return null;
   const cut = networkCutFrom(info);
   const observed = {

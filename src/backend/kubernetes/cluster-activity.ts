@@ -5,6 +5,7 @@
 import type { Logger } from 'pino';
 import type { KubeClient } from '../../kubernetes/client.ts';
 import { KubeError } from '../../kubernetes/kube-error.ts';
+import { resetRequest } from '../../operator/reset-request.ts';
 import { stopAnnotation, type TerminalResource, terminals } from '../../operator/terminal-resource.ts';
 import type { TerminalName } from '../../terminal/terminal.ts';
 import type { ActivityRecord, SavedActivity } from '../backend.ts';
@@ -93,6 +94,7 @@ export class ClusterActivity implements ActivityRecord {
     // One that is stopped is not woken by a use from before that.
     if (terminal === undefined || terminal.status?.phase === 'Idle' || terminal.metadata.deletionTimestamp)
       return null;
+    if (resetRequest(terminal) !== null) return null;
     const known = lastActivityOf(terminal);
     if (at <= known || Date.parse(terminal.metadata.annotations?.[stopAnnotation] ?? '') >= known)
       return null;

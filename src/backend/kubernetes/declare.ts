@@ -6,20 +6,17 @@
 import { isMap } from '../../json.ts';
 import { labels as childLabels, shortHash } from '../../operator/child-names.ts';
 import { covers } from '../../operator/covers.ts';
+import type { PodDefaults } from '../../operator/defaults.ts';
 import { type TerminalResource, terminals } from '../../operator/terminal-resource.ts';
 import { fingerprintOf } from '../../terminal/desired.ts';
 import { cpuQuantity, memoryQuantity } from '../../terminal/quantity.ts';
 import type { Desired, PodTemplate, Revision } from '../../terminal/terminal.ts';
+import { scheduleAnnotations } from './reset-schedule.ts';
 
 export type JsonMap = Readonly<Record<string, unknown>>;
 
 /** What the configuration adds to the Pod of every terminal. */
-export interface PodSettings {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly nodeSelector: Readonly<Record<string, string>>;
-  readonly tolerations: readonly JsonMap[];
-  readonly podSecurityContext: JsonMap;
-  readonly containerSecurityContext: JsonMap;
+export interface PodSettings extends PodDefaults {
   /** Keep to Pod Security "restricted". */
   readonly restricted: boolean;
 }
@@ -47,8 +44,13 @@ export interface Declared {
   readonly spec: JsonMap;
 }
 
-/** The Terminal of a desired state, whole. */
-export function declare(desired: Desired, settings: PodSettings, namespace: string): Declared {
+/** The Terminal of a desired state, whole. @param existing what it is now; what it knows of its resets stays */
+export function declare(
+  desired: Desired,
+  settings: PodSettings,
+  namespace: string,
+  existing?: TerminalResource,
+): Declared {
   const { key, name, workload, revision } = desired;
   return {
     apiVersion: terminals.apiVersion,
@@ -65,6 +67,7 @@ export function declare(desired: Desired, settings: PodSettings, namespace: stri
       annotations: {
         [revisionAnnotation]: revision,
         [fingerprintAnnotation]: JSON.stringify(fingerprintOf(workload)),
+        ...scheduleAnnotations(desired, existing, Date.now()),
       },
     },
     spec: {
@@ -95,7 +98,8 @@ export function declareInPlace(existing: TerminalResource, whole: Declared, susp
         ...pick(whole.spec, ['resources', 'idleTimeoutMinutes', 'startTimeoutSeconds', 'suspend']),
         persistence: { ...persistence, ...without(whole.spec.persistence, 'enabled') },
       };
-  const annotations = pick(metadata.annotations ?? {}, [revisionAnnotation, fingerprintAnnotation]);
+  const made = pick(metadata.annotations ?? {}, [revisionAnnotation, fingerprintAnnotation]);
+  const annotations = { ...whole.metadata.annotations, ...made };
   return { ...whole, metadata: { ...whole.metadata, annotations }, spec: { ...kept, ...changed } };
 }
 

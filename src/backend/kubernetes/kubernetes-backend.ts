@@ -10,7 +10,18 @@ import { KubeError } from '../../kubernetes/kube-error.ts';
 import { type LeaderOptions, replicaIdentity } from '../../kubernetes/leader.ts';
 import { pathOf } from '../../kubernetes/objects.ts';
 import { wanted } from '../../operator/idle.ts';
-import { stopAnnotation, type TerminalResource, terminals } from '../../operator/terminal-resource.ts';
+import {
+  keepAnnotation,
+  type ResetRequest,
+  resetAnnotation,
+  resetRequest,
+} from '../../operator/reset-request.ts';
+import {
+  resetFailed,
+  stopAnnotation,
+  type TerminalResource,
+  terminals,
+} from '../../operator/terminal-resource.ts';
 import { terminalName } from '../../terminal/names.ts';
 import type { Actual, Desired, RunningTerminal, TerminalKey } from '../../terminal/terminal.ts';
 import type { Backend, BackendListener, Progress } from '../backend.ts';
@@ -43,6 +54,8 @@ export interface KubernetesBackendOptions {
 const beforeStartMs = 25_000;
 /** The operator stops a terminal, and the API server forgets one, well within this. */
 const settleMs = 20_000;
+/** A home may hold millions of files. */
+const resetMs = 660_000;
 /** A use that was written so lately need not be written again to keep a terminal running. */
 const freshMs = 5_000;
 const attempts = 3;
@@ -52,7 +65,7 @@ export class KubernetesBackend implements Backend {
   readonly shared = true;
   /** Waiting for the operator costs nothing. */
   readonly concurrency = 256;
-  readonly unenforced: readonly string[] = ['resources.limits.pids', 'mounts', 'reset'];
+  readonly unenforced: readonly string[] = ['resources.limits.pids', 'mounts', 'warm'];
   readonly platform: Readonly<Record<string, string>>;
   readonly activity: ClusterActivity;
   readonly revisions: ClusterRevisions;
@@ -140,7 +153,7 @@ export class KubernetesBackend implements Backend {
     await this.#cache.ready(signal);
     const existing = this.#cache.get(desired.name)?.terminal;
     if (existing !== undefined) {
-      const inPlace = declareInPlace(existing, this.#declare(desired), desired.suspended);
+      const inPlace = declareInPlace(existing, this.#declare(desired, existing), desired.suspended);
       if (!isDeclared(existing, inPlace)) await this.#apply(inPlace, signal);
     }
     const actual = this.#observe(desired.name);
@@ -154,16 +167,9 @@ export class KubernetesBackend implements Backend {
     const existing = this.#cache.get(name)?.terminal;
     if (existing === undefined || this.#observe(name)?.phase === 'Idle') return;
     const at = new Date(Math.max(Date.now(), lastActivityOf(existing))).toISOString();
-    const body = { metadata: { uid: existing.metadata.uid, annotations: { [stopAnnotation]: at } } };
-    const path = pathOf(terminals, this.#options.namespace, name);
+    const { uid } = existing.metadata;
     try {
-      const options = { query: { fieldManager: manager }, body, signal };
-      const contentType = 'application/merge-patch+json';
-      const patched = await this.#client.request<TerminalResource>('PATCH', path, {
-        ...options,
-        contentType,
-      });
-      this.#cache.terminals.absorb(patched);
+      await this.#annotate(name, { uid, annotations: { [stopAnnotation]: at } }, signal);
     } catch (error) {
       if (error instanceof KubeError && error.status === 404) return;
       throw requestFailure(error);
@@ -191,6 +197,27 @@ export class KubernetesBackend implements Backend {
     });
   }
 
+  /** The operator empties it. One that is being emptied already, by whomever, is only waited for. */
+  async reset({ name }: Desired, keep: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#cache.ready(signal);
+    const request = await this.#requestReset(name, keep, signal);
+    if (request === null) return;
+    await this.#settled(
+      name,
+      'reset',
+      signal,
+      () => {
+        const terminal = this.#cache.get(name)?.terminal;
+        const pending = terminal && resetRequest(terminal);
+        if (!pending) return true;
+        if (reasonOf(terminal) === resetFailed)
+          throw startFailure(name, resetFailed, terminal.status?.message ?? '');
+        return false;
+      },
+      resetMs,
+    );
+  }
+
   async close(): Promise<void> {
     await this.peers.ended();
     await this.revisions.close();
@@ -200,8 +227,58 @@ export class KubernetesBackend implements Backend {
 
   // --- one terminal -------------------------------------------------------
 
-  #declare(desired: Desired): Declared {
-    return declare(desired, this.#options.pods, this.#options.namespace);
+  #declare(desired: Desired, existing: TerminalResource | undefined): Declared {
+    return declare(desired, this.#options.pods, this.#options.namespace, existing);
+  }
+
+  /** Asks for it once, whoever asks; null: there is no such terminal, and so no home of it. */
+  async #requestReset(
+    name: string,
+    keep: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ResetRequest | null> {
+    for (let attempt = 1; ; attempt += 1) {
+      const existing = this.#cache.get(name)?.terminal;
+      const pending = existing ? resetRequest(existing) : null;
+      if (existing === undefined || pending !== null) return pending;
+      const { metadata, status } = existing;
+      const before = [metadata.creationTimestamp, status?.lastResetAt].map(
+        (time) => Date.parse(time ?? '') || 0,
+      );
+      const at = new Date(Math.max(Date.now(), ...before.map((time) => time + 1))).toISOString();
+      const annotations = {
+        [resetAnnotation]: at,
+        [keepAnnotation]: keep.length > 0 ? JSON.stringify(keep) : null,
+      };
+      const { uid, resourceVersion } = metadata;
+      try {
+        // With its version, nobody has asked for it, or carried it out, since it was looked at.
+        const asked = await this.#annotate(name, { uid, resourceVersion, annotations }, signal);
+        return resetRequest(asked);
+      } catch (error) {
+        const gone = error instanceof KubeError && error.status === 404;
+        if (gone) return null;
+        const changed = error instanceof KubeError && error.status === 409;
+        if (!changed || attempt === attempts) throw requestFailure(error);
+        const now = await this.#client.get(terminals, this.#options.namespace, name, signal);
+        if (now !== undefined) this.#cache.terminals.absorb(now);
+      }
+    }
+  }
+
+  async #annotate(name: string, metadata: object, signal: AbortSignal): Promise<TerminalResource> {
+    const patched = await this.#client.request<TerminalResource>(
+      'PATCH',
+      pathOf(terminals, this.#options.namespace, name),
+      {
+        query: { fieldManager: manager },
+        body: { metadata },
+        contentType: 'application/merge-patch+json',
+        signal,
+      },
+    );
+    this.#cache.terminals.absorb(patched);
+    return patched;
   }
 
   /** Declares it, says that it is used, and waits until its Pod answers. */
@@ -221,8 +298,8 @@ export class KubernetesBackend implements Backend {
   }
 
   async #declareAndWake(desired: Desired, signal: AbortSignal): Promise<void> {
-    const declared = this.#declare(desired);
     const existing = this.#cache.get(desired.name)?.terminal;
+    const declared = this.#declare(desired, existing);
     const same = existing !== undefined && isDeclared(existing, declared);
     const terminal = same ? existing : await this.#apply(declared, signal);
     const now = Date.now();
@@ -259,9 +336,15 @@ export class KubernetesBackend implements Backend {
     return until({ cache: this.#cache, name, ms, signal, late }, look).finally(rest);
   }
 
-  async #settled(name: string, what: string, signal: AbortSignal, done: () => boolean): Promise<void> {
+  async #settled(
+    name: string,
+    what: string,
+    signal: AbortSignal,
+    done: () => boolean,
+    ms = settleMs,
+  ): Promise<void> {
     const late = () => notSettled(name, what);
-    const options = { cache: this.#cache, name, ms: settleMs, signal, late };
+    const options = { cache: this.#cache, name, ms, signal, late };
     await until(options, () => (done() ? true : undefined));
   }
 }

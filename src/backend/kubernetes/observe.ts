@@ -5,7 +5,9 @@
 import type { Pod, Secret } from '../../kubernetes/objects.ts';
 import { apiKeyField, keyHashAnnotation, terminalPort } from '../../operator/child-names.ts';
 import { keyHashOf } from '../../operator/children.ts';
-import { stopAnnotation, type TerminalResource } from '../../operator/terminal-resource.ts';
+import { resetRequest } from '../../operator/reset-request.ts';
+import { resetFailed, stopAnnotation, type TerminalResource } from '../../operator/terminal-resource.ts';
+import { resetSetting } from '../../terminal/desired.ts';
 import { terminalName } from '../../terminal/names.ts';
 import { cpuQuantity, memoryQuantity, parseCpu, parseMemory } from '../../terminal/quantity.ts';
 import type {
@@ -21,6 +23,7 @@ import type {
   WorkloadFingerprint,
 } from '../../terminal/terminal.ts';
 import { fingerprintAnnotation, revisionAnnotation } from './declare.ts';
+import { cleanOf } from './reset-schedule.ts';
 
 export interface Parts {
   readonly terminal: TerminalResource;
@@ -56,6 +59,7 @@ export function observe(parts: Parts, addressKind: AddressKind): Actual | null {
   const { terminal } = parts;
   const { metadata, spec, status } = terminal;
   const key = keyOf(terminal);
+  const clean = cleanOf(terminal);
   if (metadata.name !== terminalName(key)) return null;
   const observed = {
     key,
@@ -68,11 +72,14 @@ export function observe(parts: Parts, addressKind: AddressKind): Actual | null {
     },
     idleTimeoutMs: spec.idleTimeoutMinutes * 60_000,
     settings: settingsOf(terminal),
+    ...(clean === null ? {} : { clean }),
     lastActivityAt: lastActivityOf(terminal),
     operated: true,
   } as const;
   const provisioning = (detail: string) => ({ ...observed, phase: 'Provisioning', detail }) as const;
   if (metadata.deletionTimestamp) return provisioning('it is being deleted');
+  if (resetRequest(terminal) !== null && reasonOf(terminal) !== resetFailed)
+    return provisioning('its home is being emptied');
   if (status?.phase === 'Idle')
     return isWoken(terminal) ? provisioning('it is being started again') : { ...observed, phase: 'Idle' };
 
@@ -149,12 +156,14 @@ function startOf({ status, metadata }: Pod): number {
   return Date.parse(running?.startedAt ?? status?.startTime ?? metadata.creationTimestamp ?? '') || 0;
 }
 
-function settingsOf({ spec }: TerminalResource): Settings {
+function settingsOf(terminal: TerminalResource): Settings {
+  const { spec } = terminal;
   const { requests } = spec.resources;
   const { size, storageClass } = spec.persistence;
   return {
     idleTimeoutMinutes: String(spec.idleTimeoutMinutes),
     suspend: String(spec.suspend),
+    reset: resetSetting(cleanOf(terminal)),
     'resources.requests.cpu': cpuQuantity(parseCpu(requests.cpu)),
     'resources.requests.memory': memoryQuantity(parseMemory(requests.memory)),
     'persistence.size': memoryQuantity(parseMemory(size)),

@@ -36,7 +36,7 @@ const never = ['image', 'cpu limit', 'memory limit', 'pids limit', 'persistence.
 export function notEnforced(ready: Ready | undefined): readonly string[] {
   const separate = ready ? ready.separation.separate === true : process.getuid?.() === 0;
   const isolation = separate ? [] : ['isolation between users (run as root, or use Docker)'];
-  return [...never, 'egress.allowedDomains', 'mounts', 'podTemplate', ...isolation];
+  return [...never, 'egress.allowedDomains', 'mounts', 'podTemplate', 'warm', ...isolation];
 }
 
 /** @throws EngineUnavailableError, or the signal's reason */

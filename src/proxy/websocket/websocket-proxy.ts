@@ -21,6 +21,9 @@ export interface Admission {
   readonly headers: Readonly<Record<string, string>>;
   /** A byte was passed on. */
   touch(): void;
+  /** It is connected with the terminal; `part` follows. */
+  join(): void;
+  part(): void;
   /** The terminal could not be connected to. */
   unreachable(): void;
 }
@@ -217,7 +220,7 @@ export class WebSocketProxy {
   #splice(
     client: Duplex,
     { socket: terminal, head }: TerminalSocket,
-    { touch }: Admission,
+    { touch, join, part }: Admission,
     fromClient: Buffer,
     filter?: SpliceOptions['filter'],
   ): Splice {
@@ -225,10 +228,14 @@ export class WebSocketProxy {
       client,
       terminal,
       touch,
-      ended: () => this.#splices.delete(splice),
+      ended: () => {
+        this.#splices.delete(splice);
+        part();
+      },
       ...(filter ? { filter } : {}),
     });
     this.#splices.add(splice);
+    join();
     splice.push(fromClient, head);
     if (this.#closing) splice.close(this.#closing.code, this.#closing.reason);
     return splice;

@@ -7,6 +7,7 @@ import type { RequestOptions } from '../../../src/kubernetes/client.ts';
 import { KubeClient } from '../../../src/kubernetes/client.ts';
 import { Informer } from '../../../src/kubernetes/informer.ts';
 import { type Pod, pathOf, pods } from '../../../src/kubernetes/objects.ts';
+import { resetOf } from '../../../src/operator/reset-pod.ts';
 import { builtinPolicy } from '../../../src/policy/builtin.ts';
 import type { PolicySpec } from '../../../src/policy/policy.ts';
 import { renderTemplate } from '../../../src/terminal/desired.ts';
@@ -108,12 +109,18 @@ export function pretendKubelet(t: TestContext, cluster: Cluster, startMs = 0): v
     if (pod === undefined || pod.metadata.deletionTimestamp || started.has(pod.metadata.uid)) return;
     started.add(pod.metadata.uid);
     const ip = `10.9.${started.size >> 8}.${started.size & 255}`;
-    const status = pod.spec?.containers[0]?.image === missingImage ? unpullable(ip) : ready(ip, true);
+    const status = kubeletSays(pod, ip);
     const said = () => void setStatus(cluster, pod.metadata.name, status).catch(() => undefined);
     if (startMs === 0) said();
     else setTimeout(said, startMs).unref();
   });
   void informer.run(stopping.signal);
+}
+
+/** One that empties a home ends at once. */
+function kubeletSays(pod: Pod, ip: string): object {
+  if (resetOf(pod) !== undefined) return { phase: 'Succeeded', podIP: ip, podIPs: [{ ip }] };
+  return pod.spec?.containers[0]?.image === missingImage ? unpullable(ip) : ready(ip, true);
 }
 
 /** As a kubelet whose readiness probe has another answer. */

@@ -32,7 +32,8 @@ export function peer(socket: WebSocket): Peer {
     socket,
     received,
     async messages(count) {
-      await until(() => received.length >= count, `${count} messages, of which came ${received.length}`);
+      // Some tests send 64 MiB, which take a while on a busy machine.
+      await until(() => received.length >= count, `${count} messages came`, 30_000);
       return received;
     },
     async closed() {
@@ -51,7 +52,7 @@ export interface TerminalServer {
 }
 
 /** Lets the stack's upstream speak WebSocket. */
-export function speaks(t: TestContext, proxy: Stack): TerminalServer {
+export function speaks(t: TestContext, proxy: Pick<Stack, 'upstream'>): TerminalServer {
   const server = new WebSocketServer({ noServer: true });
   const peers: Peer[] = [];
   const requests: IncomingMessage[] = [];

@@ -45,7 +45,17 @@ async function silentTerminal(t: TestContext): Promise<number> {
 function admission(port: number, changes: Partial<Admission> = {}): Admission {
   const address = { host: '127.0.0.1', port };
   const nothing = () => undefined;
-  return { address, apiKey: 'k', path: '/', headers: {}, touch: nothing, unreachable: nothing, ...changes };
+  return {
+    address,
+    apiKey: 'k',
+    path: '/',
+    headers: {},
+    touch: nothing,
+    join: nothing,
+    part: nothing,
+    unreachable: nothing,
+    ...changes,
+  };
 }
 
 test('a client that says nothing is closed with 4001 after the time limit', async (t) => {
