@@ -22,7 +22,7 @@ import type { Authenticator } from './identity/identity.ts';
 import type { SharedKeys } from './identity/keys.ts';
 import { policyRules, policySource } from './policy/configured.ts';
 import { DirectorySource } from './policy/directory.ts';
-import type { Policy } from './policy/policy.ts';
+import type { Policy, PolicySource } from './policy/policy.ts';
 import { PolicyWriter } from './policy/policy-writer.ts';
 import { PolicyStore } from './policy/store.ts';
 import { Discovery } from './proxy/discovery.ts';
@@ -32,7 +32,7 @@ import { Sessions } from './proxy/sessions.ts';
 import { ActivityStore } from './reconcile/activity-store.ts';
 import type { HostLimits } from './reconcile/budget.ts';
 import { GoodStore } from './reconcile/good-store.ts';
-import { PolicyStatuses } from './reconcile/policy-status.ts';
+import { PolicyStatuses, standingsOf } from './reconcile/policy-status.ts';
 import { Preparation } from './reconcile/preparation.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { ResetStore } from './reconcile/reset-store.ts';
@@ -85,6 +85,7 @@ export class Program {
   readonly #front: ProxyServer | Primary;
   readonly #statuses: PolicyStatuses;
   readonly #metrics = new Metrics();
+  readonly #source: PolicySource;
   readonly #stopping = new AbortController();
 
   constructor(options: ProgramOptions) {
@@ -97,7 +98,8 @@ export class Program {
     const audit = new Audit(auditDestination(config));
     const metrics = this.#metrics;
     const templates = new Templates(backend.platform);
-    const source = policySource(config, options.cwd, log);
+    const leads = () => backend.peers?.leads ?? true;
+    const source = policySource(config, options.cwd, log, leads);
     const rules = policyRules(config);
     const policies = new PolicyStore({ source, rules, log });
     const leases = new Leases();
@@ -107,7 +109,7 @@ export class Program {
       policies,
       templates,
       activity,
-      good: new GoodStore(config.dataDir, log),
+      revisions: backend.revisions ?? new GoodStore(config.dataDir, log),
       // Where several processes use a backend, it keeps resets itself, and the cluster's quotas say what there is room for.
       ...(backend.shared ? {} : { resets: new ResetStore(config.dataDir, log), host: hostLimits(config) }),
       log,
@@ -129,14 +131,21 @@ export class Program {
       templates,
       warm: (policy) => reconciler.warm.ready(policy),
       trouble: (workload) => backend.trouble?.(workload) ?? null,
-      changed: (policy, { type, reason, message }) => {
-        const alarming = type === 'Stalled';
-        log[alarming ? 'warn' : 'info']({ policy, condition: type, reason, message }, 'policy status');
-        source.said?.(policy, { alarming, reason, message });
-      },
+      changed: (policy, { type, reason, message }) =>
+        log[type === 'Stalled' ? 'warn' : 'info'](
+          { policy, condition: type, reason, message },
+          'policy status',
+        ),
     });
     policies.onChange((next, previous) => audit.policiesChanged(next, previous));
 
+    source.onRequest?.(() => this.#lookNow());
+    backend.peers?.onAsked(() => void this.#lookNow());
+    // Who looks at Git in turn hears of a commit at once: replicas that disagree would undo each other's work.
+    policies.onChange((next, previous) => {
+      if (next.source !== previous.source) backend.peers?.ask();
+    });
+    this.#source = source;
     this.policies = policies;
     this.#statuses = statuses;
     this.reconciler = reconciler;
@@ -170,7 +179,10 @@ export class Program {
       adminApi(app, {
         access,
         policies,
-        reload: () => policies.reload(),
+        reload: async () => {
+          backend.peers?.ask();
+          await policies.reload();
+        },
         rules,
         templates,
         statuses,
@@ -248,12 +260,26 @@ export class Program {
     await this.#options.backend.close();
   }
 
-  /** So that a condition says since when it holds, also where nobody asks. */
+  /** So that a condition says since when it holds, also where nobody asks, and is shown where the policies come from. */
   #watchStatuses(): void {
-    this.#statuses.all();
-    this.policies.onChange(() => void this.#statuses.all());
-    const timer = setInterval(() => void this.#statuses.all(), statusMs).unref();
+    const look = () => this.#source.announce?.(standingsOf(this.#statuses.all()));
+    look();
+    this.policies.onChange(look);
+    const timer = setInterval(look, statusMs).unref();
     this.#stopping.signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+  }
+
+  /** Somebody asked for it where the policies come from. */
+  async #lookNow(): Promise<void> {
+    try {
+      await this.policies.reload();
+      await this.reconciler.resync();
+    } catch (error) {
+      this.#options.log.warn(
+        { err: error },
+        'the look that was asked for failed; the next one is due by itself',
+      );
+    }
   }
 
   #notReady(): readonly string[] {

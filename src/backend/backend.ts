@@ -2,9 +2,11 @@
  * What runs terminals. The reconciler knows only this interface; `docker/` and `process/` answer it.
  * @module
  */
+import type { Revisions } from '../terminal/revisions.ts';
 import type {
   Actual,
   Desired,
+  PolicyId,
   RunningTerminal,
   TerminalKey,
   TerminalName,
@@ -43,6 +45,28 @@ export interface SavedActivity {
   lastActivityAt(name: TerminalName): number | null;
 }
 
+/** Where it is kept how the policies' revisions fare, over restarts and for other processes. */
+export interface RevisionRecord {
+  /** What was kept. Never rejects. */
+  load(): Promise<ReadonlyMap<PolicyId, Revisions>>;
+  /** Makes this change, once, to what is known by then of a policy; one that gives the same object is none. */
+  change(policy: PolicyId, change: (known: Revisions) => Revisions): void;
+  /** Tells what is known of a policy whenever that changed, until the signal aborts (absent: nobody else changes it). */
+  follow?(changed: (policy: PolicyId, known: Revisions) => void, signal: AbortSignal): void;
+}
+
+/** Other processes that use the same terminals, with which this one acts as one. */
+export interface Peers {
+  /** Whether this one sees to what nobody waits for; no two do at the same time. */
+  readonly leads: boolean;
+  /** Stands for it until the signal aborts, and calls back whenever `leads` changed. */
+  stand(changed: () => void, signal: AbortSignal): void;
+  /** Has the others, too, read their policies and look at everything now; whoever can't be told looks when it is due. */
+  ask(): void;
+  /** Calls back when one of the others asks for that, or somebody by hand. */
+  onAsked(listener: () => void): void;
+}
+
 export interface Backend {
   readonly kind: BackendKind;
   /** What of this backend's configuration belongs into a workload's revision, e.g. its networks and extra mounts. */
@@ -51,6 +75,10 @@ export interface Backend {
   readonly unenforced: readonly string[];
   /** Where its terminals' last use is kept; absent: with this process. */
   readonly activity?: ActivityRecord;
+  /** Where it is kept how revisions fare; absent: with this process. */
+  readonly revisions?: RevisionRecord;
+  /** Absent: there are none, this process does what nobody asked for. */
+  readonly peers?: Peers;
   /** Several processes may use it at the same time; since when a home is clean is in what it observes (`Actual.clean`). */
   readonly shared?: true;
   /** How many terminals may be worked on at once; absent: as many as one machine stands. */

@@ -30,6 +30,6 @@ async function kubernetesBackend({ kubernetes }: Config, log: Logger): Promise<B
   const { connect } = await import('../kubernetes/connect.ts');
   const { KubernetesBackend } = await import('./kubernetes/kubernetes-backend.ts');
   const { client, namespace } = connect(kubernetes);
-  const { address, pods } = kubernetes;
-  return new KubernetesBackend({ client, namespace, address, pods, log });
+  const { address, pods, lease: name } = kubernetes;
+  return new KubernetesBackend({ client, namespace, address, pods, replicas: { name }, log });
 }

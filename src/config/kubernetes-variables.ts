@@ -66,6 +66,12 @@ export const kubernetesVariables = [
     meaning: 'size of homes whose policy names none',
   },
   {
+    name: 'TERMINALS_KUBERNETES_LEASE',
+    default: 'terminals-orchestrator',
+    meaning:
+      'name of the Lease by which orchestrators elect the one that does what nobody waits for, and of the ConfigMap of how revisions fare',
+  },
+  {
     name: 'TERMINALS_KUBERNETES_STORAGE_CLASS',
     default: '',
     meaning: "operator: storage class of homes whose policy names none; empty: the cluster's default",

@@ -24,6 +24,8 @@ export interface Kubernetes {
     readonly containerSecurityContext: JsonMap;
     readonly restricted: boolean;
   };
+  /** Name of the Lease and of the ConfigMap by which several orchestrators act as one. */
+  readonly lease: string;
   /** Of policies that say nothing of it. */
   readonly persistence: { readonly enabled?: boolean; readonly size?: string };
   readonly operator: Operator;
@@ -67,6 +69,7 @@ export function readKubernetes(setting: Read, cwd: string): Kubernetes {
       containerSecurityContext: value('TERMINALS_KUBERNETES_CONTAINER_SECURITY_CONTEXT', parseContext),
       restricted: value('TERMINALS_KUBERNETES_RESTRICTED', read.parseBoolean),
     },
+    lease: value('TERMINALS_KUBERNETES_LEASE', parseName),
     persistence: {
       ...(persistence.isSet ? { enabled: persistence.value } : {}),
       ...(size.value === null ? {} : { size: size.value }),

@@ -3,6 +3,7 @@
  * whole duration, by its own clock, may take it; a leader that can't renew in time stops leading before that.
  * @module
  */
+import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { KubeClient } from './client.ts';
@@ -39,6 +40,11 @@ export interface LeaderOptions {
 }
 
 const manager = 'terminals-leader-election';
+
+/** A name for this process that no other has, and that says which Pod it is. */
+export function replicaIdentity(): string {
+  return `${hostname()}_${crypto.randomUUID().slice(0, 8)}`;
+}
 
 /** Runs `lead` whenever this replica leads, with a signal that says when it no longer does, until `signal` aborts. */
 export async function runAsLeader(

@@ -16,6 +16,7 @@ import {
   type VolumeClaim,
   volumeClaims,
 } from '../kubernetes/objects.ts';
+import { requestOf } from '../kubernetes/reconcile-request.ts';
 import { apiKeyField, childSelector, containerName } from './child-names.ts';
 import { terminalNameOf } from './ownership.ts';
 import { keepAnnotation, resetAnnotation } from './reset-request.ts';
@@ -104,6 +105,7 @@ function ownChange(now: TerminalResource | undefined, before: TerminalResource |
     now.metadata.uid === before.metadata.uid &&
     now.metadata.generation === before.metadata.generation &&
     now.status?.lastActivityAt === before.status?.lastActivityAt &&
+    requestOf(now) === requestOf(before) &&
     now.status?.lastResetAt === before.status?.lastResetAt &&
     requests.every((name) => now.metadata.annotations?.[name] === before.metadata.annotations?.[name])
   );

@@ -86,6 +86,9 @@ const statusSchema = {
       type: 'integer',
       format: 'int64',
     },
+    lastHandledReconcileAt: string(
+      'The value of the annotation reconcile.terminals.openwebui.com/requestedAt that was looked at last.',
+    ),
     revision: string('What the Pod was made from, as a hash.'),
     message: string('What is to be said about it, for people.'),
     conditions: {

@@ -2,13 +2,12 @@
  * `terminals operator`: keeps the Pods, Services, Secrets, volumes and NetworkPolicies of all Terminals.
  * @module
  */
-import { hostname } from 'node:os';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
 import { KubeClient } from '../kubernetes/client.ts';
 import { EventRecorder } from '../kubernetes/event-recorder.ts';
 import { KubeError } from '../kubernetes/kube-error.ts';
-import { type LeaderOptions, runAsLeader } from '../kubernetes/leader.ts';
+import { type LeaderOptions, replicaIdentity, runAsLeader } from '../kubernetes/leader.ts';
 import { backoffMs } from '../reconcile/backoff.ts';
 import { Deadlines } from '../reconcile/deadlines.ts';
 import { WorkQueue } from '../reconcile/queue.ts';
@@ -65,7 +64,8 @@ export function startOperator(options: OperatorOptions): Operator {
   const client = new KubeClient(options.kubeConfig);
   const stopping = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stopping.signal]) : stopping.signal;
-  const run = new OperatorRun(client, options, identityOf(options));
+  const identity = options.leaderElection?.identity ?? replicaIdentity();
+  const run = new OperatorRun(client, options, identity);
   const ended = run.run(signal).finally(() => client.close());
   return {
     synced: run.caches.synced.then(() => undefined),
@@ -77,10 +77,6 @@ export function startOperator(options: OperatorOptions): Operator {
       await ended;
     },
   };
-}
-
-function identityOf({ leaderElection }: OperatorOptions): string {
-  return leaderElection?.identity ?? `${hostname()}_${crypto.randomUUID().slice(0, 8)}`;
 }
 
 class OperatorRun {

@@ -3,6 +3,7 @@
  * @module
  */
 import type { Pod } from '../kubernetes/objects.ts';
+import { requestOf } from '../kubernetes/reconcile-request.ts';
 import { childNames, labels } from './child-names.ts';
 import { serviceUrl } from './children.ts';
 import type { Wanted } from './idle.ts';
@@ -28,6 +29,7 @@ export function statusOf(terminal: TerminalResource, observed: Observed, now: Da
   const { wanted, pod, state, trouble, notes } = observed;
   const names = childNames(terminal);
   const podIP = pod?.status?.podIP;
+  const request = requestOf(terminal);
   const message = [trouble?.message, state === null ? idleMessage(wanted) : state.message, ...notes]
     .filter((text) => text !== undefined && text !== '')
     .join('; ');
@@ -40,6 +42,7 @@ export function statusOf(terminal: TerminalResource, observed: Observed, now: Da
     apiKeySecret: names.secret,
     ...(wanted.idleSince === undefined ? {} : { idleSince: wanted.idleSince }),
     observedGeneration: terminal.metadata.generation ?? 0,
+    ...(request === undefined ? {} : { lastHandledReconcileAt: request }),
     revision: pod?.metadata.labels?.[labels.revision] ?? revisionOf(terminal.spec),
     message,
     conditions: conditions(terminal, observed, now),

@@ -8,6 +8,7 @@ import type { KubeClient } from '../kubernetes/client.ts';
 import type { EventRecorder } from '../kubernetes/event-recorder.ts';
 import { KubeError } from '../kubernetes/kube-error.ts';
 import type { Pod } from '../kubernetes/objects.ts';
+import { requestOf } from '../kubernetes/reconcile-request.ts';
 import type { Caches } from './caches.ts';
 import type { OperatorDefaults } from './defaults.ts';
 import { Children } from './ensure.ts';
@@ -57,6 +58,8 @@ export class TerminalReconciler {
     // The garbage collector removes what a deleted Terminal leaves.
     if (terminal === undefined || terminal.metadata.deletionTimestamp)
       return { lookAgainAt: null, failed: false };
+    // Whoever asks for a look does not wait until a pause is over.
+    if (requestOf(terminal) !== terminal.status?.lastHandledReconcileAt) this.#pods.forget(key);
     const want = wanted(terminal, Date.now());
     // First it is said that nobody should come any more, then the Pod goes.
     if (!want.running && (!isReset(want) || terminal.status?.phase === 'Running')) {

@@ -30,6 +30,8 @@ export interface TerminalStatus {
   /** Which reset was carried out last: the time that it was asked for. */
   readonly lastResetAt?: string;
   readonly observedGeneration?: number;
+  /** What the annotation said that asked for the last look that was asked for. */
+  readonly lastHandledReconcileAt?: string;
   readonly revision?: string;
   readonly message?: string;
   readonly conditions?: readonly Condition[];

@@ -7,10 +7,11 @@ import type { Logger } from 'pino';
 import type { KubeClient } from '../kubernetes/client.ts';
 import { EventRecorder } from '../kubernetes/event-recorder.ts';
 import { Informer } from '../kubernetes/informer.ts';
-import { type ConfigMap, configMaps, type KubeObject, pathOf } from '../kubernetes/objects.ts';
+import { type ConfigMap, configMaps, pathOf } from '../kubernetes/objects.ts';
+import { requestOf } from '../kubernetes/reconcile-request.ts';
 import type { PolicyId } from '../terminal/terminal.ts';
-import type { PolicyNews, PolicySet, PolicySource, SourceFile, SourceUnavailable } from './policy.ts';
-import { problemText } from './store.ts';
+import { ConfigMapReport, component, type News, pathIn } from './config-map-report.ts';
+import type { PolicySet, PolicySource, SourceFile, SourceUnavailable, Standing } from './policy.ts';
 
 /** A client, and the namespace that is looked in. */
 export interface ConfigMapConnection {
@@ -24,34 +25,28 @@ export interface ConfigMapSourceOptions {
   /** Called when it is needed first. Every client that it gives is closed by the source. */
   readonly connect: () => Promise<ConfigMapConnection>;
   readonly log: Logger;
+  /** Whether this process tells on the ConfigMaps what became of them; absent: it does. */
+  readonly leads?: () => boolean;
 }
-
-/** On each ConfigMap: what became of it, as JSON. */
-export const statusAnnotation = 'terminals.openwebui.com/status';
-
-const component = 'terminals-orchestrator';
-/** In the annotation; more would be read by nobody. */
-const mostProblems = 20;
 
 interface List {
   readonly items: readonly ConfigMap[];
 }
 
 interface Watch {
-  readonly client: KubeClient;
   readonly informer: Informer<ConfigMap>;
-  readonly events: EventRecorder;
+  readonly report: ConfigMapReport;
 }
 
 export class ConfigMapSource implements PolicySource {
   readonly #options: ConfigMapSourceOptions;
   readonly #selectors: { readonly labelSelector?: string; readonly fieldSelector?: string };
   #watch: Watch | null = null;
-  /** Said last of each ConfigMap; its own annotation is known a moment later only. */
-  readonly #said = new Map<string, string>();
+  #news: News | null = null;
+  #request: () => Promise<void> = async () => undefined;
+  /** The request of each ConfigMap for a look that was answered last. */
+  readonly #handled = new Map<string, string | undefined>();
   #revision: string | null = null;
-  /** What was made of it last. */
-  #set: PolicySet | null = null;
 
   constructor(options: ConfigMapSourceOptions) {
     const { from } = options;
@@ -90,24 +85,19 @@ export class ConfigMapSource implements PolicySource {
     );
   }
 
-  /** An Event where something is wrong, and what became of each ConfigMap in an annotation on it. */
   report(set: PolicySet): void {
-    this.#set = set;
-    for (const map of this.#watch?.informer.values() ?? []) void this.#say(map, set);
+    this.#news = { standings: new Map(), ...this.#news, set };
+    this.#tellAll();
   }
 
-  /** An Event on the ConfigMap that declares the policy. */
-  said(policy: PolicyId, { alarming, reason, message }: PolicyNews): void {
-    const file = this.#set?.policies.get(policy)?.declaredAt.file;
-    for (const map of this.#watch?.informer.values() ?? []) {
-      if (file?.startsWith(pathIn(map, '')))
-        this.#watch?.events.record(
-          map,
-          alarming ? 'Warning' : 'Normal',
-          reason,
-          `policy ${policy}: ${message}`,
-        );
-    }
+  announce(standings: ReadonlyMap<PolicyId, Standing>): void {
+    if (this.#news === null) return;
+    this.#news = { ...this.#news, standings };
+    this.#tellAll();
+  }
+
+  onRequest(listener: () => Promise<void>): void {
+    this.#request = listener;
   }
 
   async #list(): Promise<readonly ConfigMap[]> {
@@ -131,10 +121,15 @@ export class ConfigMapSource implements PolicySource {
       resource: configMaps,
     });
     const events = new EventRecorder({ client, component, instance: hostname(), log });
-    this.#watch = { client, informer, events };
+    const report = new ConfigMapReport({ client, events, log, leads: this.#options.leads ?? (() => true) });
+    const watch = { informer, report };
+    this.#watch = watch;
     informer.onChange((now, before) => {
       if (informer.hasSynced && !sameFiles(now, before)) changed();
-      if (now === undefined && before !== undefined) this.#forget(before, events);
+      if (now === undefined) {
+        if (before !== undefined) this.#forget(before, watch);
+      } else if (before === undefined) this.#note(now);
+      else if (requestOf(now) !== requestOf(before)) void this.#requested(now);
     });
     void informer.synced.then(() => {
       if (!signal.aborted) changed();
@@ -144,33 +139,29 @@ export class ConfigMapSource implements PolicySource {
     await client.close();
   }
 
-  #forget(map: ConfigMap, events: EventRecorder): void {
-    events.forget(map);
-    this.#said.delete(map.metadata.name);
+  /** Answered once all is read and looked at. */
+  async #requested(map: ConfigMap): Promise<void> {
+    await this.#request();
+    this.#note(map);
+    this.#tell(map);
   }
 
-  async #say(map: ConfigMap, set: PolicySet): Promise<void> {
-    if (this.#watch === null) return;
-    const { client, events } = this.#watch;
-    const { name, namespace } = map.metadata;
-    const { text, problems } = statusOf(map, set);
-    const last = this.#said.get(name);
-    this.#said.set(name, text);
-    if (problems.length > 0) events.record(map, 'Warning', 'PolicyProblem', problems.join('\n'));
-    else if (last !== undefined && last !== text)
-      events.record(map, 'Normal', 'PoliciesLoaded', 'all of its policies are in force');
-    if (last === text || map.metadata.annotations?.[statusAnnotation] === text) return;
-    try {
-      const body = { metadata: { annotations: { [statusAnnotation]: text } } };
-      const options = {
-        query: { fieldManager: component },
-        body,
-        contentType: 'application/merge-patch+json',
-      };
-      await client.request('PATCH', pathOf(configMaps, namespace, name), options);
-    } catch (error) {
-      this.#options.log.debug({ err: error, configMap: name }, 'its status could not be written');
-    }
+  /** Up to here every request is answered. */
+  #note(map: ConfigMap): void {
+    this.#handled.set(map.metadata.name, requestOf(map));
+  }
+
+  #forget(map: ConfigMap, { report }: Watch): void {
+    report.forget(map);
+    this.#handled.delete(map.metadata.name);
+  }
+
+  #tellAll(): void {
+    for (const map of this.#watch?.informer.values() ?? []) this.#tell(map);
+  }
+
+  #tell(map: ConfigMap): void {
+    if (this.#news !== null) this.#watch?.report.tell(map, this.#news, this.#handled.get(map.metadata.name));
   }
 }
 
@@ -179,11 +170,6 @@ function revisionOf(maps: readonly ConfigMap[]): string {
   if (first !== undefined && others.length === 0) return first.metadata.resourceVersion ?? '';
   const versions = maps.map(({ metadata: { name, resourceVersion } }) => `${name}:${resourceVersion}`);
   return versions.sort().join(',');
-}
-
-/** `configmap/NAME/KEY` is the path of a file. */
-function pathIn(map: KubeObject, key: string): string {
-  return `configmap/${map.metadata.name}/${key}`;
 }
 
 const isPolicyFile = (key: string) => /\.ya?ml$/.test(key);
@@ -202,20 +188,4 @@ function sameFiles(now: ConfigMap | undefined, before: ConfigMap | undefined): b
   const text = (map: ConfigMap | undefined) =>
     map && JSON.stringify([...filesOf(map)].sort((a, b) => (a.path < b.path ? -1 : 1)));
   return text(now) === text(before);
-}
-
-function statusOf(
-  map: ConfigMap,
-  set: PolicySet,
-): { readonly text: string; readonly problems: readonly string[] } {
-  const prefix = pathIn(map, '');
-  const own = set.problems.filter(({ file }) => file.startsWith(prefix));
-  const problems = own
-    .slice(0, mostProblems)
-    .map((problem) => problemText({ ...problem, file: problem.file.slice(prefix.length) }));
-  const policies = [...set.policies.values()]
-    .filter(({ declaredAt }) => declaredAt.file.startsWith(prefix))
-    .map(({ id }) => id);
-  const more = own.length > problems.length ? { more: own.length - problems.length } : {};
-  return { text: JSON.stringify({ policies, problems, ...more }), problems };
 }

@@ -11,13 +11,21 @@ import { GitSource, gitDirectory } from './git.ts';
 import type { PolicySource } from './policy.ts';
 import type { PolicyRules } from './policy-set.ts';
 
-/** Where policies come from by this configuration. */
-export function policySource(config: Config, cwd: string, log: Logger): PolicySource {
+/**
+ * Where policies come from by this configuration.
+ * @param leads whether this process is the one that tells, at the source, what became of them; absent: it is
+ */
+export function policySource(
+  config: Config,
+  cwd: string,
+  log: Logger,
+  leads: () => boolean = () => true,
+): PolicySource {
   const { policiesConfigMap: from, kubernetes } = config;
   if (from !== null) {
     // Loaded only here: the client library takes a while.
     const connect = async () => (await import('../kubernetes/connect.ts')).connect(kubernetes);
-    return new ConfigMapSource({ from, connect, log });
+    return new ConfigMapSource({ from, connect, log, leads });
   }
   if (config.policiesGit !== null) {
     return new GitSource({ ...config.policiesGit, directory: gitDirectory(config.dataDir) });

@@ -58,6 +58,16 @@ export interface PolicySet {
   readonly defaults?: Layer | null;
 }
 
+/** How far a policy is: of the three conditions that Kubernetes tools know (kstatus) the one that holds. */
+export interface Standing {
+  readonly type: 'Ready' | 'Reconciling' | 'Stalled';
+  /** One word in CamelCase. */
+  readonly reason: string;
+  readonly message: string;
+  /** ISO time. */
+  readonly lastTransitionTime: string;
+}
+
 /** Where policies come from: a watched directory, a Git URL, or a ConfigMap in the same shape. */
 export interface PolicySource {
   /** Where from, for people: "directory policies". */
@@ -72,17 +82,13 @@ export interface PolicySource {
   watch(changed: () => void, signal: AbortSignal): void;
   /** Told what became of what was read, so that the source can show it where it comes from. */
   report?(set: PolicySet): void;
-  /** Told whenever something else holds of a policy in force, likewise. */
-  said?(policy: PolicyId, news: PolicyNews): void;
-}
-
-/** What holds of a policy now, such as that its rollout is stalled, and why. */
-export interface PolicyNews {
-  /** It needs somebody. */
-  readonly alarming: boolean;
-  /** One word in CamelCase. */
-  readonly reason: string;
-  readonly message: string;
+  /** Told how far each policy is, likewise, as often as that may have changed. */
+  announce?(standings: ReadonlyMap<PolicyId, Standing>): void;
+  /**
+   * Calls back when somebody asks, at the source, for all to be read and looked at now; the source says so there when that
+   * is done. The listener never rejects.
+   */
+  onRequest?(listener: () => Promise<void>): void;
 }
 
 /** One file of a source: its text, or why it could not be read. */

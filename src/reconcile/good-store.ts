@@ -4,13 +4,15 @@
  * @module
  */
 import type { Logger } from 'pino';
-import { revisionOf } from '../terminal/desired.ts';
-import type { PolicyId, Workload } from '../terminal/terminal.ts';
+import type { RevisionRecord } from '../backend/backend.ts';
+import { type Revisions, unknownRevisions } from '../terminal/revisions.ts';
+import type { PolicyId } from '../terminal/terminal.ts';
 import { HintFile } from './hint-file.ts';
-import type { GoodWorkload } from './rollouts.ts';
+import { goodOf } from './revisions-text.ts';
 
-export class GoodStore {
+export class GoodStore implements RevisionRecord {
   readonly #file: HintFile;
+  readonly #known = new Map<PolicyId, Revisions>();
   #writing: Promise<unknown> = Promise.resolve();
 
   /** @param dataDir the data directory; the file is `.terminals/good-revisions.json` below it. */
@@ -19,14 +21,21 @@ export class GoodStore {
   }
 
   /** What was saved; nothing where it can't be read. */
-  async load(): Promise<ReadonlyMap<PolicyId, GoodWorkload>> {
-    const content = (await this.#file.read()) ?? {};
-    return new Map(Object.entries(content).flatMap(([policy, value]) => entryOf(policy, value)));
+  async load(): Promise<ReadonlyMap<PolicyId, Revisions>> {
+    for (const [policy, workload] of Object.entries((await this.#file.read()) ?? {})) {
+      const good = goodOf(workload);
+      if (good !== null) this.#known.set(policy as PolicyId, { good, trial: null });
+    }
+    return new Map(this.#known);
   }
 
-  /** One writing after the other. */
-  save(good: ReadonlyMap<PolicyId, GoodWorkload>): void {
-    const workloads = [...good].map(([policy, { workload }]) => [policy, workload]);
+  /** Only what ran is written: what failed is tried again after a restart. One writing after the other. */
+  change(policy: PolicyId, change: (known: Revisions) => Revisions): void {
+    const before = this.#known.get(policy) ?? unknownRevisions;
+    const after = change(before);
+    this.#known.set(policy, after);
+    if (after.good === before.good) return;
+    const workloads = [...this.#known].flatMap(([id, { good }]) => (good ? [[id, good.workload]] : []));
     const content = JSON.stringify(Object.fromEntries(workloads));
     this.#writing = this.#writing.then(() => this.#file.write(content));
   }
@@ -34,15 +43,5 @@ export class GoodStore {
   /** Resolves when nothing is left to be written. */
   async saved(): Promise<void> {
     await this.#writing;
-  }
-}
-
-/** The revision is made anew from the workload: what was saved by another version, in another form, is no good one. */
-function entryOf(policy: string, value: unknown): readonly (readonly [PolicyId, GoodWorkload])[] {
-  try {
-    const workload = value as Workload;
-    return [[policy as PolicyId, { revision: revisionOf(workload), workload }]];
-  } catch {
-    return [];
   }
 }

@@ -3,6 +3,7 @@
  * @module
  */
 import type { Actual, Desired, RunningTerminal } from '../terminal/terminal.ts';
+import type { Census } from './census.ts';
 import { type Drift, driftOf } from './drift.ts';
 import type { Entry } from './registry.ts';
 
@@ -11,6 +12,7 @@ export interface ObservationsOptions {
   readonly declared: (entry: Entry) => Desired | undefined;
   /** Told of what somebody changed by hand. */
   readonly drifted: (entry: Entry, drift: Drift) => void;
+  readonly census: Pick<Census, 'take'>;
 }
 
 export class Observations {
@@ -54,8 +56,10 @@ export class Observations {
     entry.suspected = false;
     this.#count += 1;
     entry.recordedAt = this.#count;
-    if (before?.phase !== 'Running' || isSameRun(before, actual)) return;
-    for (const listener of this.#gone) listener(before);
+    if (before?.phase === 'Running' && !isSameRun(before, actual)) {
+      for (const listener of this.#gone) listener(before);
+    }
+    this.#options.census.take(before, actual);
   }
 
   /** Like `doubt`, but who has a connection there keeps it: one that failed says nothing about the others. */

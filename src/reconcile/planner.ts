@@ -13,7 +13,9 @@ import { Windows } from './windows.ts';
 
 export interface PlannerOptions {
   readonly policyOf: (key: TerminalKey) => Policy | undefined;
-  readonly rollouts: Pick<Rollouts, 'templateOf' | 'enter' | 'ran'>;
+  readonly rollouts: Pick<Rollouts, 'templateOf' | 'enter' | 'ran' | 'isOnTrial' | 'stateOf'>;
+  /** Whether this process does what nobody waits for. */
+  readonly leads: () => boolean;
   readonly resets: Pick<Resets, 'resetAt'>;
 }
 
@@ -25,6 +27,7 @@ export interface Planned {
 
 /** Others of its policy are being replaced; it is told when they are through. */
 const notItsTurn: Plan = { action: { kind: 'none', reason: 'it waits for its turn' }, deferred: [] };
+const othersDo: Plan = { action: { kind: 'none', reason: 'another replica sees to it' }, deferred: [] };
 
 /** Of what was nobody's. */
 const notThere: Plan = { action: { kind: 'none', reason: 'it is not kept' }, deferred: [] };
@@ -65,9 +68,7 @@ export class Planner {
     const desired = this.desired(entry);
     const plan = this.#plan(entry, desired);
     const policy = policyOf(entry.key);
-    if (policy === undefined || (plan.action.kind !== 'create' && plan.action.kind !== 'replace')) {
-      return { desired, plan };
-    }
+    if (policy === undefined || !this.#takesTurn(policy, entry, desired, plan)) return { desired, plan };
     const running = entry.actual?.phase === 'Running';
     const template = rollouts.enter(policy, entry.name, running);
     if (template === null) return { desired, plan: notItsTurn };
@@ -83,16 +84,27 @@ export class Planner {
       this.#options.rollouts.ran(policy, actual.revision);
   }
 
+  /** Where an operator brings it up, its start declares it anew: one of another revision than that in force goes in turn. */
+  #takesTurn(policy: Policy, { actual }: Entry, desired: Desired | undefined, { action }: Plan): boolean {
+    if (action.kind === 'create' || action.kind === 'replace') return true;
+    if (action.kind !== 'start' || !actual?.operated) return false;
+    const { inForce } = this.#options.rollouts.stateOf(policy);
+    return desired?.revision !== inForce || actual.revision !== inForce;
+  }
+
   #plan(entry: Entry, desired: Desired | undefined): Plan {
     if (isNobody(entry.key.user) && !entry.kept) return entry.actual === undefined ? notThere : notKept;
     const now = Date.now();
     const window = desired?.rollout.window ?? null;
     const drifted = desired && entry.actual && isOutdated(entry.actual, desired);
     entry.driftedSince = drifted ? (entry.driftedSince ?? now) : null;
+    const waited = entry.waiters.size > 0;
+    const needed = (waited && entry.actual?.phase !== 'Running') || entry.restoring;
+    if (!needed && !this.#options.leads()) return othersDo;
     const plan = planTerminal({
       desired,
       actual: entry.actual,
-      requested: entry.waiters.size > 0 || entry.restoring || entry.kept,
+      requested: waited || entry.restoring || entry.kept || this.#isStranded(entry, desired),
       // Nobody can use what is kept, and it is not for want of use that it stops.
       activity: entry.kept ? { lastActivityAt: now, inFlight: 0 } : entry,
       driftedSince: entry.driftedSince,
@@ -104,6 +116,14 @@ export class Planner {
     return ahead
       ? { ...plan, action: { kind: 'create', reason: 'to be there before it is asked for' } }
       : plan;
+  }
+
+  /** Whoever had it begin with a revision that is not proven yet may be gone: somebody has to see how that ends. */
+  #isStranded({ key, actual }: Entry, desired: Desired | undefined): boolean {
+    const policy = this.#options.policyOf(key);
+    if (!actual?.operated || policy === undefined || desired === undefined || desired.suspended) return false;
+    const ends = actual.phase === 'Provisioning' || actual.phase === 'Error';
+    return ends && this.#options.rollouts.isOnTrial(policy, actual.revision);
   }
 
   /** What is not there, and not asked for, is not remembered. */

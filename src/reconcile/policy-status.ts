@@ -2,11 +2,12 @@
  * How far each policy is, in the conditions that Kubernetes tools know (kstatus): the same wherever it is shown.
  * @module
  */
-import type { Policy, PolicySet, Problem } from '../policy/policy.ts';
+import type { Policy, PolicySet, Problem, Standing } from '../policy/policy.ts';
 import { inPlaceChanges } from '../terminal/plan.ts';
+import type { Stall } from '../terminal/revisions.ts';
 import type { PolicyId, Revision, Template, Workload } from '../terminal/terminal.ts';
 import type { Entry } from './registry.ts';
-import type { RolloutState, Stall } from './rollouts.ts';
+import type { RolloutState } from './rollouts.ts';
 
 export const conditionTypes = ['Ready', 'Reconciling', 'Stalled'] as const;
 export type ConditionType = (typeof conditionTypes)[number];
@@ -65,6 +66,16 @@ export interface PolicyStatusesOptions {
   /** Told whenever another condition holds; at first, only of what is not well. */
   readonly changed?: (policy: PolicyId, condition: Condition) => void;
   readonly now?: () => number;
+}
+
+/** The condition of each policy that holds. */
+export function standingsOf(statuses: ReadonlyMap<PolicyId, PolicyStatus>): ReadonlyMap<PolicyId, Standing> {
+  return new Map(
+    [...statuses].flatMap(([policy, { conditions }]) => {
+      const standing = conditions.find(({ status }) => status === 'True');
+      return standing === undefined ? [] : [[policy, standing] as const];
+    }),
+  );
 }
 
 type Since = Record<ConditionType, { readonly status: Condition['status']; readonly at: string }>;

@@ -4,7 +4,13 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { ActivityRecord, Backend, BackendListener, SavedActivity } from '../backend/backend.ts';
+import type {
+  ActivityRecord,
+  Backend,
+  BackendListener,
+  RevisionRecord,
+  SavedActivity,
+} from '../backend/backend.ts';
 import {
   NotFoundError,
   PolicyUnknownError,
@@ -28,9 +34,9 @@ import { type Act, Actions, describe, type Order, pausedError } from './actions.
 import { Admission } from './admission.ts';
 import { backoffMs } from './backoff.ts';
 import type { HostLimits } from './budget.ts';
+import { Census } from './census.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Drift } from './drift.ts';
-import type { GoodStore } from './good-store.ts';
 import { isSameRun, Observations } from './observations.ts';
 import { Planner } from './planner.ts';
 import { type QueueOptions, WorkQueue } from './queue.ts';
@@ -54,8 +60,8 @@ export interface ReconcilerOptions {
   readonly policies: Policies;
   readonly templates: Templates;
   readonly activity: ActivityRecord;
-  /** Remembers over a restart which revisions ran; absent: each policy's newest one is taken as it is at first. */
-  readonly good?: GoodStore;
+  /** Remembers over a restart how revisions fare; absent: each policy's newest one is taken as it is at first. */
+  readonly revisions?: RevisionRecord;
   /** Remembers over a restart since when each home is clean; absent: this process alone knows. */
   readonly resets?: ResetStore;
   readonly log: Logger;
@@ -112,7 +118,6 @@ export class Reconciler {
   readonly #resets: Resets;
   readonly #admission: Admission;
   readonly #elsewhere: ReconcilerOptions['elsewhere'];
-  readonly #goodStore: ReconcilerOptions['good'];
   #saved: SavedActivity = { lastActivityAt: () => null };
   #synced = false;
   /** How often all terminals were looked at. */
@@ -125,12 +130,12 @@ export class Reconciler {
     this.#log = options.log;
     this.#resyncMs = options.resyncMs ?? 60_000;
     this.#queue = new WorkQueue((name) => this.#reconcile(name), queueOptions(options.backend));
-    this.#goodStore = options.good;
     this.#elsewhere = options.elsewhere;
+    const census = new Census((policy) => this.#rollouts.passed(policy));
     this.#rollouts = new Rollouts({
       templates: options.templates,
-      proven: (good) => options.good?.save(good),
-      count: (policy) => this.#count(policy),
+      record: options.revisions,
+      census,
       hasWarm: (policy) => this.#admission.warm.triesFirst(policy),
       log: options.log,
     });
@@ -140,10 +145,14 @@ export class Reconciler {
       policyOf: (key) => this.#policy(key),
       rollouts: this.#rollouts,
       resets: this.#resets,
+      leads: () => this.#leads,
     });
     this.#observations = new Observations({
       declared: (entry) => this.#planner.desired(entry),
+      census,
       drifted: (entry, drift) => {
+        // What all see, one says.
+        if (!this.#leads) return;
         options.log.warn({ ...describe(entry), ...drift }, 'drift');
         options.drifted?.(entry, drift);
       },
@@ -223,7 +232,7 @@ export class Reconciler {
    */
   async start(): Promise<void> {
     this.#saved = await this.#activity.load(Date.now());
-    this.#rollouts.restore((await this.#goodStore?.load()) ?? new Map());
+    await this.#rollouts.load(this.#stopping.signal);
     await this.#resets.load(this.#policies.current);
     // Watched first, so that no change falls between, and what a watch begins with and this list may be one.
     this.#backend.watch(this.#listener, this.#stopping.signal);
@@ -237,6 +246,7 @@ export class Reconciler {
       changed: (policy) => this.#lookAtPolicy(policy),
       turn: (name) => this.#queue.add(name, false),
     });
+    this.#backend.peers?.stand(() => void this.#lookAtAll(), this.#stopping.signal);
     this.#every(this.#resyncMs, () => this.#resync());
     this.#every(this.#activity.intervalMs, () => this.#saveActivity());
   }
@@ -498,13 +508,6 @@ export class Reconciler {
     for (const entry of this.#registry.all()) if (entry.key.policy === policy) this.#look(entry);
   }
 
-  #count(policy: PolicyId): number {
-    let count = 0;
-    for (const { key, actual } of this.#registry.all())
-      if (key.policy === policy && actual?.phase === 'Running') count += 1;
-    return count;
-  }
-
   /** Plans without acting; only a terminal that needs work gets into the queue. */
   #look(entry: Entry): void {
     if (this.#queue.isRunning(entry.name)) return;
@@ -512,6 +515,11 @@ export class Reconciler {
     const plan = this.#planner.look(entry);
     if (plan.action.kind === 'none' && entry.waiters.size === 0) this.#schedule(entry, plan);
     else this.#queue.add(entry.name, entry.waiters.size > 0);
+  }
+
+  /** Whether this process does what nobody waits for. */
+  get #leads(): boolean {
+    return this.#backend.peers?.leads ?? true;
   }
 
   #policy(key: TerminalKey): Policy | undefined {

@@ -34,15 +34,20 @@ test('the operator may do what it does, and nothing more', { skip }, async () =>
   assert.deepEqual(grants(role), [...operatorGrants, ...leaseGrants]);
 });
 
-test('the orchestrator may declare terminals, and else only read', { skip }, async () => {
+test('the orchestrator may declare terminals, say how revisions fare, and else only read', {
+  skip,
+}, async () => {
   const role = find(await render(), 'Role', 'web-terminals-orchestrator');
   assert.deepEqual(grants(role), [
     'terminals: get list watch create patch delete',
     'terminals/status: patch',
     'pods: get list watch',
     'secrets: get list watch',
-    'configmaps: get list watch patch web-terminals-policies',
+    'configmaps: get list watch patch web-terminals-policies,web-terminals-orchestrator',
+    'configmaps: create web-terminals-orchestrator',
     'events: create patch',
+    'leases: create',
+    'leases: get update web-terminals-orchestrator',
   ]);
 });
 

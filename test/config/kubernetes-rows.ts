@@ -90,6 +90,12 @@ export const kubernetesRows: Readonly<Record<KubernetesVariableName, Row>> = {
     good: [['5Gi', { size: '5Gi' }]],
     bad: ['5 GB', '0', 'much'],
   },
+  TERMINALS_KUBERNETES_LEASE: {
+    field: ({ kubernetes }) => kubernetes.lease,
+    whenUnset: 'terminals-orchestrator',
+    good: [['web-terminals-orchestrator', 'web-terminals-orchestrator']],
+    bad: badNames,
+  },
   TERMINALS_KUBERNETES_STORAGE_CLASS: {
     field: ({ kubernetes }) => kubernetes.operator.storageClass,
     whenUnset: null,

@@ -1,22 +1,13 @@
 /** What the operator may do at least; the chart's Role gives it that and nothing more. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KubeConfig } from '@kubernetes/client-node';
-import { type KubeObject, pods, type Resource } from '../../src/kubernetes/objects.ts';
+import { pods } from '../../src/kubernetes/objects.ts';
 import { terminals } from '../../src/operator/terminal-resource.ts';
 import { withoutCluster } from '../engines.ts';
-import { type Cluster, kubeConfig, nowhere, openCluster, pretendReady, until } from './cluster.ts';
+import { accountWith } from './account.ts';
+import { nowhere, openCluster, pretendReady, until } from './cluster.ts';
 
 const skip = await withoutCluster();
-const rbac = 'rbac.authorization.k8s.io/v1';
-const roles: Resource<KubeObject> = { apiVersion: rbac, kind: 'Role', plural: 'roles' };
-const bindings: Resource<KubeObject> = { apiVersion: rbac, kind: 'RoleBinding', plural: 'rolebindings' };
-const accounts: Resource<KubeObject> = {
-  apiVersion: 'v1',
-  kind: 'ServiceAccount',
-  plural: 'serviceaccounts',
-};
-
 const made = ['get', 'list', 'watch', 'create', 'patch'];
 const rules = [
   { apiGroups: ['openwebui.com'], resources: ['terminals'], verbs: ['list', 'watch'] },
@@ -29,28 +20,9 @@ const rules = [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
 ];
 
-/** A kubeconfig of a ServiceAccount with these rights alone. */
-async function accountWith(cluster: Cluster, granted: readonly object[]): Promise<KubeConfig> {
-  await cluster.apply(accounts, 'operator', {});
-  await cluster.apply(roles, 'operator', { rules: granted });
-  await cluster.apply(bindings, 'operator', {
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'operator' },
-    subjects: [{ kind: 'ServiceAccount', name: 'operator', namespace: cluster.namespace }],
-  });
-  const path = `/api/v1/namespaces/${cluster.namespace}/serviceaccounts/operator/token`;
-  const answer = await cluster.client.request<{ status: { token: string } }>('POST', path, {
-    body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} },
-  });
-  const server = kubeConfig().getCurrentCluster();
-  assert.ok(server);
-  const config = new KubeConfig();
-  config.loadFromClusterAndUser(server, { name: 'operator', token: answer.status.token });
-  return config;
-}
-
 test('the operator needs these rights and no others for everything that it does', { skip }, async (t) => {
   const cluster = await openCluster(t);
-  const account = await accountWith(cluster, rules);
+  const account = await accountWith(cluster, 'operator', rules);
   const operator = cluster.operator({
     kubeConfig: account,
     leaderElection: { namespace: cluster.namespace },
@@ -77,6 +49,7 @@ test('without the right to NetworkPolicies it works where it is told to make non
   const cluster = await openCluster(t);
   const account = await accountWith(
     cluster,
+    'operator',
     rules.filter(({ resources }) => !resources.includes('networkpolicies')),
   );
   cluster.operator({ kubeConfig: account, networkPolicies: false });

@@ -4,7 +4,8 @@ import { after, test } from 'node:test';
 import { KubeClient } from '../../src/kubernetes/client.ts';
 import { configMaps, events, type KubeObject, pathOf } from '../../src/kubernetes/objects.ts';
 import { builtinPolicy } from '../../src/policy/builtin.ts';
-import { ConfigMapSource, statusAnnotation } from '../../src/policy/config-map.ts';
+import { ConfigMapSource } from '../../src/policy/config-map.ts';
+import { statusAnnotation } from '../../src/policy/config-map-report.ts';
 import { PolicyStore } from '../../src/policy/store.ts';
 import { withoutCluster } from '../engines.ts';
 import { type Cluster, kubeConfig, openCluster, quiet, until } from '../operator/cluster.ts';
@@ -106,13 +107,14 @@ test('what holds of a policy is an Event on the ConfigMap that declares it', { s
   const { store, source } = await storeOn(cluster, 'team=y');
   const ids = [...store.current.policies.keys()];
   const b = ids.find((id) => id === 'b') ?? assert.fail();
-  const news = { alarming: true, reason: 'RolloutFailed', message: 'terminals-b-alice: no such module' };
+  const message = 'terminals-b-alice: no such module';
+  const stalled = { type: 'Stalled', reason: 'RolloutFailed', message, lastTransitionTime: '' } as const;
   await until(async () => {
-    source.said(b, news);
+    source.announce(new Map([[b, stalled]]));
     return (await eventsOf(t, cluster, 'two')).length > 0;
   });
   assert.deepEqual(await eventsOf(t, cluster, 'two'), [
-    'RolloutFailed: policy b: terminals-b-alice: no such module',
+    'RolloutFailed: policy b is Stalled: terminals-b-alice: no such module',
   ]);
   assert.deepEqual(await eventsOf(t, cluster, 'one'), []);
 });

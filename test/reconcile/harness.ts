@@ -102,7 +102,7 @@ export async function harness(t: TestContext, options: HarnessOptions = {}): Pro
     policies,
     templates: new Templates({}),
     activity: new ActivityStore(dataDir, log),
-    good: new GoodStore(dataDir, log),
+    revisions: new GoodStore(dataDir, log),
     resets: new ResetStore(dataDir, log),
     log,
     ...(options.resyncMs === undefined ? {} : { resyncMs: options.resyncMs }),

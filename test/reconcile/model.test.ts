@@ -83,7 +83,7 @@ class World {
       policies: this.policies,
       templates: new Templates({}),
       activity: new ActivityStore(this.#dataDir, log),
-      good: new GoodStore(this.#dataDir, log),
+      revisions: new GoodStore(this.#dataDir, log),
       host: { terminals: this.#room, memoryBytes: null },
       log,
       resyncMs: 1_000_000,

@@ -90,6 +90,11 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- default (printf "%s-operator" (include "terminals.fullname" .)) .Values.operator.leaderElection.leaseName -}}
 {{- end -}}
 
+{{/* The Lease of the orchestrators, and the ConfigMap of how revisions fare. */}}
+{{- define "terminals.orchestratorsName" -}}
+{{- printf "%s-orchestrator" (include "terminals.fullname" .) -}}
+{{- end -}}
+
 {{/* One variable: (list "NAME" "value"). */}}
 {{- define "terminals.env" -}}
 - name: {{ index . 0 }}

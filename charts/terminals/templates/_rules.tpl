@@ -26,14 +26,14 @@ deletes Pods only, and the garbage collector the rest with its Terminal.
   verbs: [create, patch]
 {{- end -}}
 
-{{/* Leader election: only the Lease of this release. A name can't restrict a creation. */}}
+{{/* Leader election: only the Lease of that name. A name can't restrict a creation. */}}
 {{- define "terminals.leaseRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  resourceNames: [{{ include "terminals.leaseName" . }}]
+  resourceNames: [{{ . }}]
   verbs: [get, update]
 {{- end -}}
 
@@ -54,9 +54,14 @@ deletes Pods only, and the garbage collector the rest with its Terminal.
 - apiGroups: [""]
   resources: [configmaps]
   {{- if not .Values.policiesSelector }}
-  resourceNames: [{{ include "terminals.policiesSource" . }}]
+  resourceNames: [{{ include "terminals.policiesSource" . }}, {{ include "terminals.orchestratorsName" . }}]
   {{- end }}
   verbs: [get, list, watch, patch]
+{{- /* By a server-side apply, whose name a rule can restrict. */}}
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: [{{ include "terminals.orchestratorsName" . }}]
+  verbs: [create]
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]

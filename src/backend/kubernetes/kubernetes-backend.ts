@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { StartFailedError } from '../../errors.ts';
 import type { KubeClient } from '../../kubernetes/client.ts';
 import { KubeError } from '../../kubernetes/kube-error.ts';
+import { type LeaderOptions, replicaIdentity } from '../../kubernetes/leader.ts';
 import { pathOf } from '../../kubernetes/objects.ts';
 import { wanted } from '../../operator/idle.ts';
 import {
@@ -25,17 +26,25 @@ import { terminalName } from '../../terminal/names.ts';
 import type { Actual, Desired, RunningTerminal, TerminalKey } from '../../terminal/terminal.ts';
 import type { Backend, BackendListener, Progress } from '../backend.ts';
 import { ClusterActivity } from './cluster-activity.ts';
+import { ClusterPeers } from './cluster-peers.ts';
+import { ClusterRevisions } from './cluster-revisions.ts';
 import { type Declared, declare, declareInPlace, isDeclared, manager, type PodSettings } from './declare.ts';
 import { notSettled, requestFailure, startFailure, startTimeout } from './failures.ts';
 import { type AddressKind, keyOf, lastActivityOf, observe, reasonOf } from './observe.ts';
 import { TerminalCache } from './terminal-cache.ts';
 import { until } from './until.ts';
 
+/** How several orchestrators act as one: `name` is that of their Lease, and of the ConfigMap of what they know. */
+export interface ReplicasOptions
+  extends Pick<LeaderOptions, 'name'>,
+    Partial<Pick<LeaderOptions, 'identity' | 'leaseMs' | 'renewWithinMs' | 'retryMs'>> {}
+
 export interface KubernetesBackendOptions {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly address: AddressKind;
   readonly pods: PodSettings;
+  readonly replicas: ReplicasOptions;
   readonly log: Logger;
   /** How long the first list may take before whoever waits is told that the cluster does not answer. */
   readonly syncMs?: number;
@@ -59,6 +68,8 @@ export class KubernetesBackend implements Backend {
   readonly unenforced: readonly string[] = ['resources.limits.pids', 'mounts', 'warm'];
   readonly platform: Readonly<Record<string, string>>;
   readonly activity: ClusterActivity;
+  readonly revisions: ClusterRevisions;
+  readonly peers: ClusterPeers;
   readonly #options: KubernetesBackendOptions;
   readonly #client: KubeClient;
   readonly #cache: TerminalCache;
@@ -69,6 +80,14 @@ export class KubernetesBackend implements Backend {
     this.#client = client;
     this.#cache = new TerminalCache({ client, namespace, log, syncMs });
     this.activity = new ClusterActivity({ client, cache: this.#cache, log });
+    const of = { client, namespace, log };
+    this.revisions = new ClusterRevisions({ ...of, name: options.replicas.name, syncMs });
+    this.peers = new ClusterPeers({
+      ...of,
+      identity: replicaIdentity(),
+      ...options.replicas,
+      revisions: this.revisions,
+    });
     this.platform = platformOf(options.pods);
   }
 
@@ -200,6 +219,8 @@ export class KubernetesBackend implements Backend {
   }
 
   async close(): Promise<void> {
+    await this.peers.ended();
+    await this.revisions.close();
     await this.#cache.close();
     await this.#client.close();
   }

@@ -97,7 +97,7 @@ class World {
       policies: this.policies,
       templates: new Templates(this.#backend.platform),
       activity: new ActivityStore(dataDir, log),
-      good: new GoodStore(dataDir, log),
+      revisions: new GoodStore(dataDir, log),
       log,
       resyncMs: 1_000,
     });

@@ -77,6 +77,7 @@ export function backendOn(t: TestContext, cluster: Cluster, options: TestBackend
       containerSecurityContext: {},
       restricted: false,
     },
+    replicas: { name: 'terminals-orchestrator' },
     log: quiet,
     ...(options.syncMs === undefined ? {} : { syncMs: options.syncMs }),
   });
