@@ -59,6 +59,8 @@ const resetMs = 660_000;
 /** A use that was written so lately need not be written again to keep a terminal running. */
 const freshMs = 5_000;
 const attempts = 3;
+/** The operator may be at work on its status, each step of which is a change. */
+const resetAttempts = 20;
 
 export class KubernetesBackend implements Backend {
   readonly kind = 'kubernetes-operator';
@@ -231,16 +233,17 @@ export class KubernetesBackend implements Backend {
     return declare(desired, this.#options.pods, this.#options.namespace, existing);
   }
 
-  /** Asks for it once, whoever asks; null: there is no such terminal, and so no home of it. */
+  /** Asks for it once, whoever asks; null: another has had it emptied since, or there is no such terminal and so no home. */
   async #requestReset(
     name: string,
     keep: readonly string[],
     signal: AbortSignal,
   ): Promise<ResetRequest | null> {
+    const last = this.#cache.get(name)?.terminal.status?.lastResetAt;
     for (let attempt = 1; ; attempt += 1) {
       const existing = this.#cache.get(name)?.terminal;
       const pending = existing ? resetRequest(existing) : null;
-      if (existing === undefined || pending !== null) return pending;
+      if (existing === undefined || pending !== null || existing.status?.lastResetAt !== last) return pending;
       const { metadata, status } = existing;
       const before = [metadata.creationTimestamp, status?.lastResetAt].map(
         (time) => Date.parse(time ?? '') || 0,
@@ -259,7 +262,7 @@ export class KubernetesBackend implements Backend {
         const gone = error instanceof KubeError && error.status === 404;
         if (gone) return null;
         const changed = error instanceof KubeError && error.status === 409;
-        if (!changed || attempt === attempts) throw requestFailure(error);
+        if (!changed || attempt === resetAttempts) throw requestFailure(error);
         const now = await this.#client.get(terminals, this.#options.namespace, name, signal);
         if (now !== undefined) this.#cache.terminals.absorb(now);
       }
