@@ -216,7 +216,8 @@ describe('terminals that are warm', { skip: await withoutDocker() }, () => {
     );
     assert.equal(answer.status, 200);
     const all = await containers();
-    assert.equal(all.filter(({ running }) => running).length, 24);
+    // Those that are idle and outdated are being replaced at the same time.
+    assert.ok(all.filter(({ running }) => running).length <= 24);
     assert.ok(
       all.some(({ running }) => !running),
       'it was stopped, and is kept',
