@@ -213,9 +213,18 @@ test('twenty users work through a broken commit, a bad image and a good one', {
   const stalled = await statusOf();
   assert.equal(stalled.observed_source, badCommit);
   assert.deepEqual(stalled.stall?.last_lines, ['no such module']);
-  const tried = doneSince().filter(({ action }) => action === 'replace');
-  assert.ok(tried.length > 0 && tried.length <= 2, `${tried.length} terminals met the bad image`);
+  const begun = doneSince();
+  const tried = begun.filter(
+    ({ action, reason }) => action === 'replace' && reason.includes('rollout when idle'),
+  );
+  assert.ok(tried.length > 0 && tried.length <= 2, `they met the bad image: ${JSON.stringify(begun)}`);
   assertPlanned(tried, bringsBad.rows);
+  const goneBack = begun.filter((each) => !tried.includes(each));
+  for (const each of goneBack)
+    assert.ok(
+      tried.some(({ terminal }) => terminal === each.terminal),
+      JSON.stringify(each),
+    );
   const held = await command(['plan', '--server', program.url, '--json'], { TERMINALS_API_KEY: key });
   assert.equal(held.code, 0, `while it is stalled nothing is about to be done: ${held.out}`);
 
