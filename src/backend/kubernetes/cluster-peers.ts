@@ -14,6 +14,7 @@ export interface ClusterPeersOptions extends LeaderOptions {
 
 export class ClusterPeers implements Peers {
   readonly #options: ClusterPeersOptions;
+  readonly #closing = new AbortController();
   #leads = false;
   #ended: Promise<void> = Promise.resolve();
   #asking: Promise<void> = Promise.resolve();
@@ -26,7 +27,8 @@ export class ClusterPeers implements Peers {
     return this.#leads;
   }
 
-  stand(changed: () => void, signal: AbortSignal): void {
+  stand(changed: () => void, until: AbortSignal): void {
+    const signal = AbortSignal.any([until, this.#closing.signal]);
     const turn = (leads: boolean) => {
       if (this.#leads === leads) return;
       this.#leads = leads;
@@ -61,8 +63,9 @@ export class ClusterPeers implements Peers {
     this.#options.revisions.onRequest(listener);
   }
 
-  /** Resolves when the Lease was given back, after the signal that `stand` was given aborted. */
-  async ended(): Promise<void> {
+  /** Leads no more; resolves when the Lease was given back. */
+  async close(): Promise<void> {
+    this.#closing.abort();
     await this.#asking;
     await this.#ended;
   }

@@ -221,7 +221,7 @@ export class KubernetesBackend implements Backend {
   }
 
   async close(): Promise<void> {
-    await this.peers.ended();
+    await this.peers.close();
     await this.revisions.close();
     await this.#cache.close();
     await this.#client.close();
