@@ -69,6 +69,7 @@ test('the orchestrator is told everything by its environment, and its key by the
     TERMINALS_POLICIES_DIR: '',
     TERMINALS_POLICIES_CONFIGMAP: 'web-terminals-policies',
     TERMINALS_KUBERNETES_ADDRESS: 'pod',
+    TERMINALS_KUBERNETES_LEASE: 'web-terminals-orchestrator',
     TERMINALS_KUBERNETES_NAMESPACE: 'ai',
   });
   assert.deepEqual(orchestrator.get('spec.template.spec.containers.0.env.0.valueFrom'), {

@@ -8,7 +8,7 @@ import { terminalName } from '../../terminal/names.ts';
 import type { Actual, Address, TerminalKey } from '../../terminal/terminal.ts';
 import { isHealthy } from '../health.ts';
 import type { Claims } from './claims.ts';
-import { accepting, engineCall, statusOf } from './engine.ts';
+import { accepting, engineCall, faultOf, statusOf } from './engine.ts';
 import { type Addresses, addressesOf, observe } from './observe.ts';
 
 export interface ContainersOptions {
@@ -41,7 +41,7 @@ export class Containers {
       return await engineCall(signal, (abortSignal) => container.inspect({ abortSignal }));
     } catch (error) {
       if (statusOf(error) === 404) return null;
-      throw error;
+      throw faultOf(error);
     }
   }
 
@@ -97,7 +97,7 @@ export class Containers {
       await engineCall(signal, (abortSignal) => container.remove({ force: true, v: true, abortSignal }));
     } catch (error) {
       if (statusOf(error) === 404) return;
-      if (statusOf(error) !== 409) throw error;
+      if (statusOf(error) !== 409) throw faultOf(error);
       // It is being removed already; its name is free when that has ended.
       const ended = engineCall(signal, (abortSignal) =>
         container.wait({ condition: 'removed', abortSignal }),

@@ -24,7 +24,7 @@ import { Docker } from './client.ts';
 import { labels, limitsConfig } from './container.ts';
 import { Containers } from './containers.ts';
 import { Creation } from './creation.ts';
-import { accepting, engineCall, reasonOf, statusOf } from './engine.ts';
+import { accepting, engineCall, faultOf, reasonOf, statusOf } from './engine.ts';
 import { Homes } from './homes.ts';
 import { Images } from './images.ts';
 import { Listing } from './listing.ts';
@@ -193,7 +193,9 @@ export class DockerBackend implements Backend {
     const container = this.#docker.getContainer(terminalName(key));
     const ms = (stopSeconds + 20) * 1000;
     const stopping = engineCall(signal, (abortSignal) => container.stop({ t: stopSeconds, abortSignal }), ms);
-    await accepting(stopping, [304, 404]);
+    await accepting(stopping, [304, 404]).catch((error: unknown) => {
+      throw faultOf(error);
+    });
   }
 
   async remove(key: TerminalKey, { files }: { readonly files: boolean }, signal: AbortSignal): Promise<void> {

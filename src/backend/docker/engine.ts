@@ -90,6 +90,16 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** A failure of the engine itself, with a call that says nothing that it could refuse, as such; all others as they are. */
+export function faultOf(error: unknown): unknown {
+  if ((statusOf(error) ?? 0) < 500) return error;
+  return new EngineUnavailableError(
+    `The Docker engine failed: ${reasonOf(error)}.`,
+    'Look into the log of the engine, then try again.',
+    { cause: error },
+  );
+}
+
 /** Awaits a call for which some refusals are as good as success, e.g. 304 "already started". */
 export async function accepting(call: Promise<unknown>, statuses: readonly number[]): Promise<void> {
   try {

@@ -11,7 +11,7 @@ import type { BackendListener } from '../backend.ts';
 import type { Claims } from './claims.ts';
 import { labels, ours } from './container.ts';
 import type { Containers } from './containers.ts';
-import { engineCall } from './engine.ts';
+import { engineCall, faultOf } from './engine.ts';
 import { followEvents } from './events.ts';
 import { nameOf, warmPolicyOf } from './observe.ts';
 
@@ -67,7 +67,9 @@ export class Listing {
     const { docker, containers } = this.#options;
     const listing = await engineCall(signal, (abortSignal) =>
       docker.listContainers({ all: true, filters: { label: [...label] }, abortSignal }),
-    );
+    ).catch((error: unknown) => {
+      throw faultOf(error);
+    });
     const ids = listing.map(({ Id }) => Id);
     const found: Actual[] = [];
     const inspectNext = async (): Promise<void> => {

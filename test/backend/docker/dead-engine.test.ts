@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -87,6 +88,32 @@ test('an engine that takes connections and says nothing does not answer', async 
   const docker = new Docker({ host: '127.0.0.1', port: address.port, protocol: 'http' });
   assert.equal(await dockerAnswers(docker, 200), false);
   await assert.rejects(backendOn(docker).list(AbortSignal.timeout(200)), EngineUnavailableError);
+});
+
+test('an engine that fails at whatever it is asked is said to fail, in its own words', async (t) => {
+  const server = http.createServer((_request, response) => {
+    response.writeHead(500, { 'content-type': 'application/json' });
+    response.end('{"message":"database is locked"}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address);
+  const backend = backendOn(new Docker({ host: '127.0.0.1', port: address.port, protocol: 'http' }));
+  const { key } = desired();
+  const calls = [
+    () => backend.list(never),
+    () => backend.inspect(key, never),
+    () => backend.stop(key, never),
+    () => backend.remove(key, { files: false }, never),
+  ];
+  for (const call of calls) {
+    await assert.rejects(call(), (error: unknown) => {
+      assert.ok(error instanceof EngineUnavailableError, String(error));
+      assert.match(error.message, /database is locked/);
+      return true;
+    });
+  }
 });
 
 test('following the events of a dead engine goes on trying, and ends when it shall', async () => {
