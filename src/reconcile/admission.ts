@@ -85,8 +85,11 @@ export class Admission {
       await actions.perform(entry, action, desired, claim);
     } catch (error) {
       // It may run all the same, and then it has its room.
-      const unclear = leave !== null && this.#budget.limited && entry.actual === undefined;
-      if (unclear) await actions.inspect(entry).catch(() => undefined);
+      if (leave !== null && this.#budget.limited && entry.heldBytes === null) {
+        await actions.inspect(entry).catch(() => {
+          entry.heldBytes = desired.limits.memoryBytes;
+        });
+      }
       throw error;
     } finally {
       claim?.end();

@@ -26,6 +26,7 @@ const seedsThatFailed = [
   { seed: 1233627438, numRuns: 20 },
   { seed: -1743711304, numRuns: 100 },
   { seed: -912539584, path: '1905', numRuns: 1 },
+  { seed: 1023258189, path: '3786', numRuns: 1 },
 ];
 
 const users = ['alice', 'bob', 'carol'];
