@@ -176,7 +176,7 @@ describe('the real Open WebUI', { skip: withoutOpenWebUi(program, browser), time
     await page.addInitScript((token) => localStorage.setItem('token', token), carol.token);
     await page.goto(web.url);
     await page.getByRole('button', { name: 'Terminal', exact: true }).click();
-    await page.getByRole('button', { name: 'By key' }).click();
+    await page.getByText('By key', { exact: true }).click();
     await page.getByText('note', { exact: true }).waitFor();
     await page.getByRole('button', { name: 'Expand terminal' }).click();
     const keyboard = page.locator('.xterm-helper-textarea');
