@@ -22,12 +22,16 @@ export interface Connection {
 
 const ownNamespace = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 
+/** What the library takes where nothing names a cluster: one at localhost:8080, which would be asked for ever. */
+const madeUpContext = 'loaded-context';
+
 /** Connects to nothing yet. @throws EngineUnavailableError where no cluster is named */
 export function connect({ kubeconfig, namespace }: ConnectOptions): Connection {
   const config = new KubeConfig();
   try {
     if (kubeconfig === null) config.loadFromDefault();
     else config.loadFromFile(kubeconfig);
+    if (config.getCurrentContext() === madeUpContext) throw new Error('neither a kubeconfig nor an account');
     const client = new KubeClient(config);
     return { config, client, namespace: namespace ?? namespaceOf(config) };
   } catch (error) {

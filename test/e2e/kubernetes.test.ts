@@ -47,6 +47,8 @@ describe('the chart on a real node', { skip: await reasonToSkip(), timeout }, ()
   const namespace = `e2e-${process.pid}-${Date.now().toString(36)}`;
   let image: string;
   let service: { readonly url: string };
+  /** What helm said at the end of the installation. */
+  let notes: string;
 
   async function kubectl(...args: readonly string[]): Promise<string> {
     const { ok, out, err } = await call('kubectl', ['--namespace', namespace, ...args]);
@@ -54,7 +56,7 @@ describe('the chart on a real node', { skip: await reasonToSkip(), timeout }, ()
     return out.trim();
   }
 
-  async function helm(verb: 'install' | 'upgrade', policies: object): Promise<void> {
+  async function helm(verb: 'install' | 'upgrade', policies: object): Promise<string> {
     const [repository, tag] = [
       image.slice(0, image.lastIndexOf(':')),
       image.slice(image.lastIndexOf(':') + 1),
@@ -69,8 +71,9 @@ describe('the chart on a real node', { skip: await reasonToSkip(), timeout }, ()
       policies,
     };
     const args = [verb, 'web', chart, '--namespace', namespace, '--values', '-'];
-    const { ok, err } = await call('helm', args, stringify(values));
+    const { ok, out, err } = await call('helm', args, stringify(values));
     assert.ok(ok, err);
+    return out;
   }
 
   const policies = {
@@ -85,7 +88,7 @@ describe('the chart on a real node', { skip: await reasonToSkip(), timeout }, ()
     const applied = await call('kubectl', ['apply', '--server-side', '--force-conflicts', '-f', '-'], crd);
     assert.ok(applied.ok, applied.err);
     await call('kubectl', ['create', 'namespace', namespace]);
-    await helm('install', policies);
+    notes = await helm('install', policies);
     for (const component of ['operator', 'orchestrator'])
       await kubectl('rollout', 'status', `deployment/web-terminals-${component}`, '--timeout=45s');
     const path = '-o=jsonpath={.spec.clusterIP}:{.spec.ports[0].port}';
@@ -119,8 +122,46 @@ describe('the chart on a real node', { skip: await reasonToSkip(), timeout }, ()
     const alice = asUser(service, 'alice');
     assert.equal(await alice.execute('hostname; echo kept > ~/file'), 'terminals-default-alice');
     await kubectl('wait', '--for=condition=Ready', 'terminal/terminals-default-alice', '--timeout=10s');
-    const columns = await kubectl('get', 'terminals', 'terminals-default-alice', '--no-headers');
-    assert.match(columns, /^terminals-default-alice +alice +default +Running +True/);
+    const [columns = '', row = ''] = (await kubectl('get', 'term', 'terminals-default-alice')).split('\n');
+    assert.match(columns, /^NAME +USER +POLICY +PHASE +READY +LAST ACTIVITY +AGE$/);
+    assert.match(row, /^terminals-default-alice +alice +default +Running +True +\d+m?s? +\d+m?s?$/);
+  });
+
+  test('what helm says at the end leads to the key, the address and the terminals', async () => {
+    assert.match(notes, new RegExp(`http://web-terminals-orchestrator\\.${namespace}\\.svc:8080`));
+    const commands = notes.split('\n').flatMap((line) => line.match(/^ {2}(kubectl .*)$/)?.[1] ?? []);
+    const [secret = '', list = ''] = await Promise.all(
+      commands.map(async (command) => (await run('sh', ['-c', command])).stdout),
+    );
+    assert.equal(secret, key);
+    assert.match(list, /^NAME +USER +POLICY/);
+    const variable = notes.match(/TERMINAL_SERVER_CONNECTIONS='(.*)'/)?.[1] ?? '';
+    const [connection] = JSON.parse(variable);
+    assert.equal(connection.url, `http://web-terminals-orchestrator.${namespace}.svc:8080`);
+    assert.equal(connection.server_type, 'orchestrator');
+  });
+
+  test('process 1 of both components is an init, and none of them is root or writes to its root', async () => {
+    for (const component of ['operator', 'orchestrator']) {
+      const pod = `deployment/web-terminals-${component}`;
+      const script = 'cat /proc/1/comm; id -u; touch /app/x 2>&1 || true';
+      const [init, user, written] = (await kubectl('exec', pod, '--', 'sh', '-c', script)).split('\n');
+      assert.deepEqual([init, user], ['tini', '1000']);
+      assert.match(written ?? '', /Read-only file system/);
+    }
+  });
+
+  test('the image says what it is', {
+    skip: givenImage ? 'the image was made elsewhere' : false,
+  }, async () => {
+    const format = '{{json .Config.Labels}}';
+    const { stdout } = await run('docker', ['image', 'inspect', '--format', format, image]);
+    const { version } = JSON.parse(await readFile('package.json', 'utf8'));
+    const labels = JSON.parse(stdout);
+    assert.equal(labels['org.opencontainers.image.version'], version);
+    assert.equal(labels['org.opencontainers.image.licenses'], 'Apache-2.0');
+    for (const name of ['title', 'description', 'source', 'revision', 'base.name'])
+      assert.ok(labels[`org.opencontainers.image.${name}`], name);
   });
 
   test('idle, its Pod goes and its files stay; the next request finds them', async () => {

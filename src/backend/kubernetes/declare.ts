@@ -183,3 +183,21 @@ function without(from: unknown, name: string): JsonMap {
 function isEmpty(map: object): boolean {
   return Object.keys(map).length === 0;
 }
+
+/** What of the configuration belongs into a workload's revision, each under the name of its variable. */
+export function platformOf(settings: PodSettings): Readonly<Record<string, string>> {
+  const entries: readonly (readonly [string, object])[] = [
+    ['LABELS', settings.labels],
+    ['NODE_SELECTOR', settings.nodeSelector],
+    ['TOLERATIONS', settings.tolerations],
+    ['POD_SECURITY_CONTEXT', settings.podSecurityContext],
+    ['CONTAINER_SECURITY_CONTEXT', settings.containerSecurityContext],
+  ];
+  const platform: Record<string, string> = settings.restricted
+    ? { TERMINALS_KUBERNETES_RESTRICTED: 'true' }
+    : {};
+  for (const [name, value] of entries) {
+    if (Object.keys(value).length > 0) platform[`TERMINALS_KUBERNETES_${name}`] = JSON.stringify(value);
+  }
+  return platform;
+}
