@@ -3,8 +3,7 @@
  * @module
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { FieldChange } from '../terminal/plan.ts';
-import type { PolicyId } from '../terminal/terminal.ts';
+import type { FieldChange, PolicyId } from '../terminal/terminal.ts';
 import { builtinPolicy } from './builtin.ts';
 import type { Policy, PolicySet } from './policy.ts';
 import { sameSpec } from './policy-set.ts';

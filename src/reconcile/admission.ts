@@ -24,7 +24,7 @@ export interface AdmissionOptions {
   readonly host?: HostLimits | undefined;
   readonly registry: Registry;
   readonly rollouts: Pick<Rollouts, 'stateOf' | 'templateOf'>;
-  readonly planner: Pick<Planner, 'desired'>;
+  readonly planner: Pick<Planner, 'template'>;
   readonly actions: Pick<Actions, 'perform' | 'obey' | 'inspect'>;
   /** absent: nobody else uses any. */
   readonly elsewhere?: UsedElsewhere | undefined;
@@ -51,7 +51,7 @@ export class Admission {
     this.#budget = new Budget({
       limits: host ?? { terminals: null, memoryBytes: null },
       registry: options.registry,
-      declared: (entry) => planner.desired(entry),
+      declared: (entry) => planner.template(entry),
       busy,
       vacate: (entry) => this.#vacate(entry),
     });

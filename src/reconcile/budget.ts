@@ -5,7 +5,7 @@
  */
 import { OverBudgetError } from '../errors.ts';
 import { isNobody } from '../terminal/names.ts';
-import type { Desired } from '../terminal/terminal.ts';
+import type { Template } from '../terminal/terminal.ts';
 import type { Entry, Registry } from './registry.ts';
 
 /** null: as many or as much as there may be. */
@@ -19,7 +19,7 @@ export interface BudgetOptions {
   readonly limits: HostLimits;
   readonly registry: Pick<Registry, 'all' | 'get'>;
   /** What a terminal should be; undefined: its policy is gone. */
-  readonly declared: (entry: Entry) => Desired | undefined;
+  readonly declared: (entry: Entry) => Template | undefined;
   /** It is being worked on right now. */
   readonly busy: (entry: Entry) => boolean;
   /** Ends a terminal's run, and resolves when its room is free. */

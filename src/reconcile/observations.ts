@@ -2,14 +2,14 @@
  * What is believed of each terminal, and who is told when one that ran is where it was no more.
  * @module
  */
-import type { Actual, Desired, RunningTerminal } from '../terminal/terminal.ts';
+import type { Actual, RunningTerminal, Template } from '../terminal/terminal.ts';
 import type { Census } from './census.ts';
-import { type Drift, driftOf } from './drift.ts';
+import { type Drift, driftOf, isSameInPlace } from './drift.ts';
 import type { Entry } from './registry.ts';
 
 export interface ObservationsOptions {
   /** What a terminal should be; undefined: its policy is gone. */
-  readonly declared: (entry: Entry) => Desired | undefined;
+  readonly declared: (entry: Entry) => Template | undefined;
   /** Told of what somebody changed by hand. */
   readonly drifted: (entry: Entry, drift: Drift) => void;
   readonly census: Pick<Census, 'take'>;
@@ -37,8 +37,9 @@ export class Observations {
   /** As `record`, of what was not done here: what somebody changed by hand is told. */
   observe(entry: Entry, actual: Actual | undefined): void {
     const { declared, drifted } = this.#options;
-    // Nothing differs from what was not known before.
-    const wanted = entry.actual === undefined ? undefined : declared(entry);
+    // Nothing differs from what was not known before, nor in what is as it was.
+    const compared = entry.actual !== undefined && !isSameInPlace(entry.actual, actual);
+    const wanted = compared ? declared(entry) : undefined;
     const drifts = driftOf(entry.actual, actual, wanted);
     this.record(entry, actual);
     for (const drift of drifts) drifted(entry, drift);

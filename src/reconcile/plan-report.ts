@@ -5,12 +5,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Policy, PolicySet, Problem } from '../policy/policy.ts';
 import { type PolicyChange, policyChanges, withoutCredentials } from '../policy/policy-changes.ts';
-import { type Deferred, type FieldChange, type Plan, planTerminal } from '../terminal/plan.ts';
+import { type Deferred, type Plan, planTerminal } from '../terminal/plan.ts';
 import type {
   Activity,
   Actual,
   Clean,
   ContextId,
+  FieldChange,
   Phase,
   PolicyId,
   Template,
@@ -163,7 +164,7 @@ function stepsUnder(
   const template = policy && templateOf(policy, name);
   const window = template?.rollout.window;
   const { action, deferred } = planTerminal({
-    desired: template && { key, name, ...template },
+    desired: template,
     actual,
     requested: (waiters?.size ?? 0) > 0,
     activity: terminal,

@@ -36,10 +36,21 @@ const notKept: Plan = {
   deferred: [],
 };
 
+/** Those for what is nobody's, each worked out once. */
+const forNobody = new WeakMap<Template, Template>();
+
 /** What is nobody's is replaced at once: there is no work in it to wait for. */
+function templateFor({ user }: TerminalKey, template: Template): Template {
+  if (!isNobody(user)) return template;
+  const known = forNobody.get(template);
+  if (known !== undefined) return known;
+  const atOnce: Template = { ...template, rollout: { ...template.rollout, when: 'now', window: null } };
+  forNobody.set(template, atOnce);
+  return atOnce;
+}
+
 function desiredFrom(template: Template, { key, name }: Pick<Entry, 'key' | 'name'>): Desired {
-  if (!isNobody(key.user)) return { key, name, ...template };
-  return { key, name, ...template, rollout: { ...template.rollout, when: 'now', window: null } };
+  return { key, name, ...template };
 }
 
 export class Planner {
@@ -51,15 +62,20 @@ export class Planner {
   }
 
   /** What the terminal should be, as far as its policy's rollout is. */
-  desired({ key, name }: Entry): Desired | undefined {
+  desired(entry: Entry): Desired | undefined {
+    const template = this.template(entry);
+    return template && desiredFrom(template, entry);
+  }
+
+  /** The same without saying of which terminal: to compare with, nothing has to be made. */
+  template({ key, name }: Entry): Template | undefined {
     const policy = this.#options.policyOf(key);
-    const template = policy && this.#options.rollouts.templateOf(policy, name);
-    return template && desiredFrom(template, { key, name });
+    return policy && templateFor(key, this.#options.rollouts.templateOf(policy, name));
   }
 
   /** Looks, without taking anybody's turn. */
   look(entry: Entry): Plan {
-    return this.#plan(entry, this.desired(entry));
+    return this.#plan(entry, this.template(entry));
   }
 
   /** What to do now, where a rollout lets one terminal go before another; `Rollouts.leave` must follow. */
@@ -73,7 +89,7 @@ export class Planner {
     const template = rollouts.enter(policy, entry.name, running);
     if (template === null) return { desired, plan: notItsTurn };
     if (template.revision === desired?.revision) return { desired, plan };
-    const held = desiredFrom(template, entry);
+    const held = desiredFrom(templateFor(entry.key, template), entry);
     return { desired: held, plan: this.#plan(entry, held) };
   }
 
@@ -92,7 +108,7 @@ export class Planner {
     return desired?.revision !== inForce || actual.revision !== inForce;
   }
 
-  #plan(entry: Entry, desired: Desired | undefined): Plan {
+  #plan(entry: Entry, desired: Template | undefined): Plan {
     if (isNobody(entry.key.user) && !entry.kept) return entry.actual === undefined ? notThere : notKept;
     const now = Date.now();
     const window = desired?.rollout.window ?? null;
@@ -119,7 +135,7 @@ export class Planner {
   }
 
   /** Whoever had it begin with a revision that is not proven yet may be gone: somebody has to see how that ends. */
-  #isStranded({ key, actual }: Entry, desired: Desired | undefined): boolean {
+  #isStranded({ key, actual }: Entry, desired: Template | undefined): boolean {
     const policy = this.#options.policyOf(key);
     if (!actual?.operated || policy === undefined || desired === undefined || desired.suspended) return false;
     const ends = actual.phase === 'Provisioning' || actual.phase === 'Error';

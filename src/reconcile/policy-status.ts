@@ -3,7 +3,7 @@
  * @module
  */
 import type { Policy, PolicySet, Problem, Standing } from '../policy/policy.ts';
-import { inPlaceChanges } from '../terminal/plan.ts';
+import { inPlaceChanges } from '../terminal/changes.ts';
 import type { Stall } from '../terminal/revisions.ts';
 import type { PolicyId, Revision, Template, Workload } from '../terminal/terminal.ts';
 import type { Entry } from './registry.ts';

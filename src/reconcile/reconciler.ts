@@ -4,39 +4,18 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type {
-  ActivityRecord,
-  Backend,
-  BackendListener,
-  RevisionRecord,
-  SavedActivity,
-} from '../backend/backend.ts';
-import {
-  NotFoundError,
-  PolicyUnknownError,
-  ShuttingDownError,
-  StartTimeoutError,
-  TerminalsError,
-} from '../errors.ts';
+import type { ActivityRecord, Backend, RevisionRecord, SavedActivity } from '../backend/backend.ts';
+import { NotFoundError, ShuttingDownError } from '../errors.ts';
 import type { Policy, PolicySet } from '../policy/policy.ts';
-import { discoveryUser } from '../terminal/names.ts';
-import type { Plan } from '../terminal/plan.ts';
-import type {
-  Actual,
-  Desired,
-  PolicyId,
-  Revision,
-  RunningTerminal,
-  TerminalKey,
-  TerminalName,
-} from '../terminal/terminal.ts';
+import type { Desired, PolicyId, RunningTerminal, TerminalKey, TerminalName } from '../terminal/terminal.ts';
 import { type Act, Actions, describe, type Order, pausedError } from './actions.ts';
 import { Admission } from './admission.ts';
-import { backoffMs } from './backoff.ts';
 import type { HostLimits } from './budget.ts';
 import { Census } from './census.ts';
+import { Converging } from './converging.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Drift } from './drift.ts';
+import { Hearing } from './hearing.ts';
 import { isSameRun, Observations } from './observations.ts';
 import { Planner } from './planner.ts';
 import { type QueueOptions, WorkQueue } from './queue.ts';
@@ -45,8 +24,9 @@ import type { ResetStore } from './reset-store.ts';
 import { Resets } from './resets.ts';
 import { Rollouts } from './rollouts.ts';
 import type { Templates } from './templates.ts';
+import type { UseCount } from './use-count.ts';
 import type { UsedElsewhere } from './used-elsewhere.ts';
-import { rejectWaiters, resolveWaiters, waitFor } from './waiting.ts';
+import { rejectWaiters, waitFor } from './waiting.ts';
 import type { WarmPool } from './warm-pool.ts';
 
 /** The policies in force, as the reconciler needs them. */
@@ -82,7 +62,7 @@ export interface ReconcilerOptions {
 /** A terminal that runs, and how its use is told. */
 export interface Reached {
   readonly terminal: RunningTerminal;
-  readonly use: Pick<Entry, 'touch' | 'begin' | 'end' | 'join' | 'part'>;
+  readonly use: UseCount;
 }
 
 /** Work at once: starts are the engine's work, so that more than one a core is worth it. */
@@ -93,10 +73,6 @@ function queueOptions({ concurrency }: Backend): QueueOptions {
 }
 /** What a request waits at most beyond the policy's own start time limit, e.g. while an image is pulled. */
 const patienceMs = 30_000;
-/** A look at one terminal takes at most this many steps before it gives way to others. */
-const maxSteps = 4;
-/** What ends the connections to one that runs. */
-const takesDown: ReadonlySet<Plan['action']['kind']> = new Set(['stop', 'replace', 'reset', 'delete']);
 /** So long is planned without a break. */
 const turnMs = 5;
 
@@ -112,14 +88,13 @@ export class Reconciler {
   readonly #stopping = new AbortController();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #observations: Observations;
-  readonly #actions: Actions;
   readonly #rollouts: Rollouts;
   readonly #planner: Planner;
   readonly #resets: Resets;
   readonly #admission: Admission;
-  readonly #elsewhere: ReconcilerOptions['elsewhere'];
+  readonly #converging: Converging;
+  readonly #hearing: Hearing;
   #saved: SavedActivity = { lastActivityAt: () => null };
-  #synced = false;
   /** How often all terminals were looked at. */
   #looks = 0;
 
@@ -129,8 +104,7 @@ export class Reconciler {
     this.#activity = options.activity;
     this.#log = options.log;
     this.#resyncMs = options.resyncMs ?? 60_000;
-    this.#queue = new WorkQueue((name) => this.#reconcile(name), queueOptions(options.backend));
-    this.#elsewhere = options.elsewhere;
+    this.#queue = new WorkQueue((name) => this.#converging.reconcile(name), queueOptions(options.backend));
     const census = new Census((policy) => this.#rollouts.passed(policy));
     this.#rollouts = new Rollouts({
       templates: options.templates,
@@ -148,7 +122,7 @@ export class Reconciler {
       leads: () => this.#leads,
     });
     this.#observations = new Observations({
-      declared: (entry) => this.#planner.desired(entry),
+      declared: (entry) => this.#planner.template(entry),
       census,
       drifted: (entry, drift) => {
         // What all see, one says.
@@ -157,7 +131,7 @@ export class Reconciler {
         options.drifted?.(entry, drift);
       },
     });
-    this.#actions = new Actions({
+    const actions = new Actions({
       backend: options.backend,
       observations: this.#observations,
       log: options.log,
@@ -173,18 +147,40 @@ export class Reconciler {
       registry: this.#registry,
       rollouts: this.#rollouts,
       planner: this.#planner,
-      actions: this.#actions,
+      actions,
       elsewhere: options.elsewhere,
       queue: this.#queue,
-      synced: () => this.#synced,
+      synced: () => this.synced,
       resync: () => this.resync(),
+      signal: this.#stopping.signal,
+    });
+    this.#hearing = new Hearing({
+      registry: this.#registry,
+      observations: this.#observations,
+      queue: this.#queue,
+      admission: this.#admission,
+      savedActivity: (name) => this.#saved.lastActivityAt(name),
+      look: (entry) => this.#look(entry),
+      listed: () => void this.#lookAtAll(),
+    });
+    this.#converging = new Converging({
+      registry: this.#registry,
+      policyOf: (key) => this.#policy(key),
+      planner: this.#planner,
+      rollouts: this.#rollouts,
+      actions,
+      admission: this.#admission,
+      deadlines: this.#deadlines,
+      queue: this.#queue,
+      elsewhere: options.elsewhere,
+      log: options.log,
       signal: this.#stopping.signal,
     });
   }
 
   /** Whether the backend answered a full listing yet. */
   get synced(): boolean {
-    return this.#synced;
+    return this.#hearing.synced;
   }
 
   /** How far the newest revision of each policy is, and a way to begin it anew. */
@@ -218,7 +214,7 @@ export class Reconciler {
    */
   async resync(): Promise<void> {
     const since = this.#observations.count;
-    this.#relisted(await this.#backend.list(this.#stopping.signal), since);
+    this.#hearing.relisted(await this.#backend.list(this.#stopping.signal), since);
   }
 
   /** Calls back when a terminal that ran stops running at its address, so that connections to it can be closed. */
@@ -235,7 +231,7 @@ export class Reconciler {
     await this.#rollouts.load(this.#stopping.signal);
     await this.#resets.load(this.#policies.current);
     // Watched first, so that no change falls between, and what a watch begins with and this list may be one.
-    this.#backend.watch(this.#listener, this.#stopping.signal);
+    this.#backend.watch(this.#hearing, this.#stopping.signal);
     await this.#resync();
     this.#policies.onChange(() => {
       this.#resets.follow(this.#policies.current);
@@ -320,164 +316,6 @@ export class Reconciler {
     return this.#admission.admit(desired);
   }
 
-  // --- one terminal -------------------------------------------------------
-
-  async #reconcile(name: TerminalName): Promise<void> {
-    const entry = this.#registry.get(name);
-    if (entry === undefined || entry.taken || this.#stopping.signal.aborted) return;
-    // Whoever ends its run says what came of it to those who need the room.
-    await entry.leaving?.catch(() => undefined);
-    if (entry.stale) entry.observed = false;
-    entry.stale = false;
-    await this.#obey(entry);
-    const asked = entry.waiters.size > 0;
-    try {
-      await this.#convergeOrGoBack(entry);
-      entry.failures = 0;
-    } catch (error) {
-      this.#failed(entry, error, asked);
-    }
-    entry.progress = null;
-    this.#registry.prune(entry);
-    this.#admission.warm.follow();
-  }
-
-  /** Whoever gave an order hears what came of it, and nobody else. */
-  async #obey(entry: Entry): Promise<void> {
-    for (let next = entry.orders.shift(); next !== undefined; next = entry.orders.shift()) {
-      await this.#actions
-        .obey(entry, next.order, this.#planner.desired(entry))
-        .then(next.resolve, next.reject);
-    }
-  }
-
-  /** A terminal that does not come to run with a new revision goes back to the last good one, and nobody hears of it. */
-  async #convergeOrGoBack(entry: Entry): Promise<void> {
-    const policy = this.#policy(entry.key);
-    try {
-      await this.#converge(entry);
-    } catch (error) {
-      if (policy === undefined || !this.#rollouts.failed(policy, entry.name, error)) throw error;
-      this.#log.warn({ ...describe(entry), err: error }, 'back to the last revision that ran');
-      this.#rollouts.leave(policy, entry.name);
-      entry.observed = false;
-      entry.restoring = true;
-      await this.#converge(entry);
-    } finally {
-      entry.restoring = false;
-      if (policy !== undefined) this.#rollouts.leave(policy, entry.name);
-    }
-    this.#planner.noteRevision(entry);
-  }
-
-  /** Plans and acts until there is nothing to do, then serves who waits and notes when to look again. */
-  async #converge(entry: Entry): Promise<void> {
-    let prepared: Revision | null = null;
-    for (let step = 0; step < maxSteps; step += 1) {
-      if (!entry.observed) await this.#actions.inspect(entry);
-      const { desired, plan } = this.#planner.inTurn(entry);
-      if (plan.action.kind === 'none') return this.#settle(entry, plan, desired);
-
-      // Whatever needs the network comes before anything is taken down, and what to do is decided anew after it.
-      if (plan.action.kind === 'replace' && desired && prepared !== desired.revision) {
-        await this.#actions.prepare(entry, desired);
-        prepared = desired.revision;
-        continue;
-      }
-      // So that it is not taken down under who has just begun to use it: with all that is known, it is planned again.
-      if (takesDown.has(plan.action.kind) && this.#elsewhere?.isHeld(entry.name)) {
-        await this.#elsewhere.recall(entry.name);
-        continue;
-      }
-      await this.#admission.perform(entry, plan.action, desired);
-    }
-    this.#queue.add(entry.name, entry.waiters.size > 0);
-  }
-
-  #settle(entry: Entry, plan: Plan, desired: Desired | undefined): void {
-    this.#schedule(entry, plan);
-    if (entry.waiters.size === 0) return;
-    if (entry.actual?.phase === 'Running') resolveWaiters(entry, entry.actual);
-    else if (desired === undefined) rejectWaiters(entry, new PolicyUnknownError(entry.key.policy));
-    else rejectWaiters(entry, new StartTimeoutError(`The terminal is ${plan.action.reason}.`, 'Try again.'));
-  }
-
-  #schedule(entry: Entry, plan: Plan): void {
-    this.#deadlines.set(entry.name, plan.deferred.find(({ at }) => at !== null)?.at ?? null);
-  }
-
-  /** @param asked whether somebody waited when the work began; who came since is served by the work queued for them. */
-  #failed(entry: Entry, error: unknown, asked: boolean): void {
-    if (asked) rejectWaiters(entry, error);
-    if (this.#stopping.signal.aborted) return;
-    const log = this.#log.child(describe(entry));
-    entry.failures += 1;
-    if (entry.actual?.phase !== 'Error') entry.observed = false;
-    const expected = error instanceof TerminalsError;
-    log[expected ? 'warn' : 'error']({ err: error, failures: entry.failures }, 'reconcile failed');
-    // Who asked has the answer and asks again when he likes; what nobody asked for is tried again later.
-    if (!asked && (entry.actual !== undefined || entry.kept)) {
-      this.#deadlines.set(entry.name, Date.now() + backoffMs(entry.failures));
-    }
-  }
-
-  // --- observation --------------------------------------------------------
-
-  readonly #listener: BackendListener = {
-    changed: (key, actual) => {
-      if (key.user === discoveryUser) return;
-      const entry = this.#registry.entry(key, this.#lastActivity(actual));
-      if (entry.taken) return;
-      if (this.#queue.isRunning(entry.name)) {
-        entry.observed = false;
-        entry.stale = true;
-        this.#queue.add(entry.name, false);
-        return;
-      }
-      this.#hear(entry, actual);
-      this.#admission.warm.follow();
-      this.#look(entry);
-      this.#registry.prune(entry);
-    },
-    relisted: (all) => this.#relisted(all),
-  };
-
-  /** @param since what was recorded after this count is younger than the list. */
-  #relisted(all: readonly Actual[], since = this.#observations.count): void {
-    const known = (entry: Entry) =>
-      this.#queue.isRunning(entry.name) || entry.taken || entry.recordedAt > since;
-    const seen = new Set<TerminalName>();
-    for (const actual of all) {
-      if (actual.key.user === discoveryUser) continue;
-      seen.add(actual.name);
-      const entry =
-        this.#registry.find(actual.key) ?? this.#registry.entry(actual.key, this.#lastActivity(actual));
-      if (!known(entry)) this.#hear(entry, actual);
-    }
-    for (const entry of this.#registry.all()) {
-      if (!seen.has(entry.name) && !known(entry)) this.#hear(entry, undefined);
-    }
-    this.#synced = true;
-    this.#admission.warm.follow();
-    void this.#lookAtAll();
-  }
-
-  /** What is heard may be older than what was done since: it says that something is to be done, and not yet what. */
-  #hear(entry: Entry, actual: Actual | undefined): void {
-    const { heldBytes } = entry;
-    this.#observations.observe(entry, actual);
-    entry.observed = false;
-    if (entry.heldBytes !== null || heldBytes === null || !this.#admission.limited) return;
-    // Its room is another's only once the backend was asked.
-    entry.heldBytes = heldBytes;
-    this.#queue.add(entry.name, false);
-  }
-
-  #lastActivity(actual: Actual | undefined): number {
-    if (actual === undefined) return Date.now();
-    return actual.lastActivityAt ?? this.#saved.lastActivityAt(actual.name) ?? Date.now();
-  }
-
   async #resync(): Promise<void> {
     try {
       await this.resync();
@@ -513,7 +351,7 @@ export class Reconciler {
     if (this.#queue.isRunning(entry.name)) return;
     this.#planner.noteRevision(entry);
     const plan = this.#planner.look(entry);
-    if (plan.action.kind === 'none' && entry.waiters.size === 0) this.#schedule(entry, plan);
+    if (plan.action.kind === 'none' && entry.waiters.size === 0) this.#converging.schedule(entry, plan);
     else this.#queue.add(entry.name, entry.waiters.size > 0);
   }
 

@@ -14,6 +14,7 @@ import type {
   TerminalName,
 } from '../terminal/terminal.ts';
 import type { Order } from './actions.ts';
+import { UseCount } from './use-count.ts';
 
 /** Somebody who waits for a terminal to run. */
 export interface Waiter {
@@ -29,7 +30,7 @@ export interface PendingOrder {
 }
 
 /** One terminal as this process knows it. */
-export class Entry implements Activity {
+export class Entry extends UseCount implements Activity {
   readonly key: TerminalKey;
   readonly name: TerminalName;
   actual: Actual | undefined;
@@ -60,44 +61,19 @@ export class Entry implements Activity {
   /** Failed tries in a row, for the backoff. */
   failures = 0;
   lastActivityAt: number;
-  inFlight = 0;
-  /** WebSockets that are joined with it. */
-  sockets = 0;
   readonly waiters = new Set<Waiter>();
   /** What an administrator asked for and is still to be done. */
   readonly orders: PendingOrder[] = [];
 
   constructor(key: TerminalKey, name: TerminalName, now: number) {
+    super();
     this.key = key;
     this.name = name;
     this.lastActivityAt = now;
   }
 
-  /** A byte was proxied, either direction. */
-  touch(): void {
+  override touch(): void {
     this.lastActivityAt = Date.now();
-  }
-
-  /** An HTTP request begins; `end` must follow. */
-  begin(): void {
-    this.inFlight += 1;
-    this.touch();
-  }
-
-  end(): void {
-    this.inFlight -= 1;
-    this.touch();
-  }
-
-  /** A WebSocket is joined with it; `part` must follow. */
-  join(): void {
-    this.sockets += 1;
-    this.touch();
-  }
-
-  part(): void {
-    this.sockets -= 1;
-    this.touch();
   }
 }
 

@@ -2,20 +2,8 @@
  * The pure difference of desired and actual state: what to do now, what waits, and why.
  * @module
  */
-import { fingerprintOf, settingsOf } from './desired.ts';
-import type {
-  Activity,
-  Actual,
-  Desired,
-  FieldChange,
-  Limits,
-  RunningTerminal,
-  Settings,
-  Template,
-  WorkloadFingerprint,
-} from './terminal.ts';
-
-export type { FieldChange } from './terminal.ts';
+import { changesOf, limitChanges, settingChanges } from './changes.ts';
+import type { Activity, Actual, FieldChange, RunningTerminal, Template } from './terminal.ts';
 
 /** What to do with a terminal right now. */
 export type Action =
@@ -46,7 +34,7 @@ export interface Plan {
 
 export interface PlanInput {
   /** undefined: its policy is gone. */
-  readonly desired: Desired | undefined;
+  readonly desired: Template | undefined;
   /** undefined: there is no such terminal. */
   readonly actual: Actual | undefined;
   /** Somebody waits for it to run. */
@@ -130,7 +118,7 @@ function planPresent(input: PlanInput, actual: Actual): Plan {
 }
 
 /** It can't be reached, and what runs in it is left alone for as long as a terminal in use is. */
-function planAstray(input: PlanInput, actual: Actual, desired: Desired): Plan {
+function planAstray(input: PlanInput, actual: Actual, desired: Template): Plan {
   if (desired.suspended) return now({ kind: 'none', reason: 'the policy is suspended' });
   const replace = replacement(input, actual, desired);
   if (replace.at === null || replace.at > input.now) {
@@ -144,13 +132,11 @@ function now(action: Action, deferred: readonly Deferred[] = []): Plan {
   return { action, deferred };
 }
 
-function planIdle(desired: Desired | undefined, actual: Actual, requested: boolean): Plan {
+function planIdle(desired: Template | undefined, actual: Actual, requested: boolean): Plan {
   if (desired === undefined) return now({ kind: 'none', reason: 'its policy is gone' });
   const drifted = actual.revision !== desired.revision && !desired.suspended;
   // Since when a schedule is in force counts for a home that nobody uses, too; the rest is declared at the next start.
-  const schedule = settingChanges(actual.settings, settingsOf(desired)).filter(
-    ({ field }) => field === 'reset',
-  );
+  const schedule = settingChanges(actual.settings, desired).filter(({ field }) => field === 'reset');
   if (!requested && !desired.suspended && schedule.length > 0)
     return now({ kind: 'update', reason: 'settings changed', changes: schedule });
   if (!requested) {
@@ -170,7 +156,7 @@ function planIdle(desired: Desired | undefined, actual: Actual, requested: boole
 function planRunning(input: PlanInput, actual: RunningTerminal): Plan {
   const { desired, now: at } = input;
   const stop = idleStop(input, actual);
-  const settings = desired ? settingChanges(actual.settings, settingsOf(desired)) : [];
+  const settings = desired ? settingChanges(actual.settings, desired) : [];
   if (desired?.suspended) {
     const changes = settings.filter(({ field }) => field === 'suspend');
     if (changes.length > 0) return now({ kind: 'update', reason: 'the policy is suspended', changes });
@@ -192,7 +178,7 @@ function planRunning(input: PlanInput, actual: RunningTerminal): Plan {
 }
 
 /** Whether only a replacement makes it what it should be. */
-export function isOutdated(actual: Actual, desired: Desired): boolean {
+export function isOutdated(actual: Actual, desired: Template): boolean {
   return actual.revision !== desired.revision || actual.astray !== undefined;
 }
 
@@ -226,7 +212,7 @@ function idleStop(input: PlanInput, actual: RunningTerminal): Deferred | null {
   return { kind: 'stop', at: quietAt(timeout, activity, at), reason, changes: [] };
 }
 
-function replacement(input: PlanInput, actual: Actual, desired: Desired): Deferred {
+function replacement(input: PlanInput, actual: Actual, desired: Template): Deferred {
   const { windowOpensAt } = input;
   const { at, reason } = replacementTime(input, desired);
   const changes = changesOf(actual, desired);
@@ -237,7 +223,7 @@ function replacement(input: PlanInput, actual: Actual, desired: Desired): Deferr
 /** When a changed workload is due, whatever the window; null: at the next start. */
 function replacementTime(
   { actual, activity, driftedSince, now: at }: PlanInput,
-  desired: Desired,
+  desired: Template,
 ): { readonly at: number | null; readonly reason: string } {
   const { when, idleAfterMs, maxDelayMs } = desired.rollout;
   const why = actual?.revision === desired.revision ? 'it was changed by hand' : 'the policy changed';
@@ -257,71 +243,6 @@ function replacementTime(
         reason: `${why} (rollout at the next start)`,
       };
   }
-}
-
-/** What differs between the workload a terminal was made from and the declared one. */
-export function changesOf(actual: Actual, desired: Desired): readonly FieldChange[] {
-  const { astray = [] } = actual;
-  return actual.revision === desired.revision ? astray : [...workloadChanges(actual, desired), ...astray];
-}
-
-function workloadChanges(actual: Actual, desired: Desired): readonly FieldChange[] {
-  if (actual.fingerprint === null) {
-    return [{ field: 'revision', from: actual.revision, to: desired.revision }];
-  }
-  const changes = fieldChanges(actual.fingerprint, fingerprintOf(desired.workload));
-  return changes.length > 0 ? changes : [{ field: 'revision', from: actual.revision, to: desired.revision }];
-}
-
-/** What a fingerprint holds as a hash, which says nothing to anybody. */
-const hashed = /^(?:env\.|podTemplate$)/;
-
-function fieldChanges(from: WorkloadFingerprint, to: WorkloadFingerprint): FieldChange[] {
-  const fields = [...new Set([...Object.keys(from), ...Object.keys(to)])].sort();
-  return fields
-    .filter((field) => from[field] !== to[field])
-    .map((field) => {
-      if (!hashed.test(field)) return { field, from: from[field] ?? null, to: to[field] ?? null };
-      const word = (value: string | undefined, known: string) => (value === undefined ? null : known);
-      const now = from[field] === undefined ? '(set)' : '(changed)';
-      return { field, from: word(from[field], '(set)'), to: word(to[field], now) };
-    });
-}
-
-/** What differs and is changed in place. */
-export function inPlaceChanges(actual: Actual, desired: Template): readonly FieldChange[] {
-  const limits = limitChanges(actual.limits, desired.limits);
-  return actual.settings === undefined
-    ? limits
-    : [...limits, ...settingChanges(actual.settings, settingsOf(desired))];
-}
-
-const limitFields: readonly (readonly [string, keyof Limits, (value: number) => string])[] = [
-  ['resources.limits.cpu', 'cpuMillis', (value) => `${value}m`],
-  ['resources.limits.memory', 'memoryBytes', mebibytes],
-  ['resources.limits.pids', 'pids', String],
-];
-
-/** Limits that the backend enforces and that differ; a backend that enforces none reports null. */
-function limitChanges(actual: Partial<Limits> | null, desired: Limits): readonly FieldChange[] {
-  if (actual === null) return [];
-  return limitFields.flatMap(([name, field, show]) => {
-    const from = actual[field];
-    if (from === undefined || from === desired[field]) return [];
-    return [{ field: name, from: show(from), to: show(desired[field]) }];
-  });
-}
-
-/** What is declared in place and differs, where the backend keeps it. */
-function settingChanges(actual: Settings | undefined, desired: Settings): readonly FieldChange[] {
-  if (actual === undefined) return [];
-  return Object.entries(desired)
-    .filter(([field, value]) => actual[field] !== value)
-    .map(([field, to]) => ({ field, from: actual[field] ?? null, to }));
-}
-
-function mebibytes(bytes: number): string {
-  return bytes % 1_048_576 === 0 ? `${bytes / 1_048_576}Mi` : String(bytes);
 }
 
 function minutes(ms: number): string {

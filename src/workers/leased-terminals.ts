@@ -5,6 +5,7 @@
 import type { Terminals } from '../proxy/terminals.ts';
 import type { Reached } from '../reconcile/reconciler.ts';
 import { lookupKey } from '../reconcile/registry.ts';
+import { UseCount } from '../reconcile/use-count.ts';
 import type { RunningTerminal, TerminalKey } from '../terminal/terminal.ts';
 import type { Channel } from './channel.ts';
 import type { Grant, ToPrimary, ToWorker, Use } from './protocol.ts';
@@ -13,45 +14,24 @@ import type { Grant, ToPrimary, ToWorker, Use } from './protocol.ts';
 const tellMs = 1_000;
 
 /** One run of a terminal, and what this worker does with it. */
-class Lease implements Reached {
+class Lease extends UseCount implements Reached {
   readonly id: number;
   readonly lookup: string;
   readonly terminal: RunningTerminal;
   readonly use = this;
   readonly #used: Set<Lease>;
-  inFlight = 0;
-  sockets = 0;
   over = false;
 
   constructor({ lease, key, terminal }: Grant, used: Set<Lease>) {
+    super();
     this.id = lease;
     this.lookup = lookupKey(key);
     this.terminal = terminal;
     this.#used = used;
   }
 
-  touch(): void {
+  override touch(): void {
     if (!this.over) this.#used.add(this);
-  }
-
-  begin(): void {
-    this.inFlight += 1;
-    this.touch();
-  }
-
-  end(): void {
-    this.inFlight -= 1;
-    this.touch();
-  }
-
-  join(): void {
-    this.sockets += 1;
-    this.touch();
-  }
-
-  part(): void {
-    this.sockets -= 1;
-    this.touch();
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { driftOf } from '../../src/reconcile/drift.ts';
+import { driftOf, isSameInPlace } from '../../src/reconcile/drift.ts';
 import type { Actual, Desired } from '../../src/terminal/terminal.ts';
 import { desired, idle, running } from '../terminal/fixtures.ts';
 import { harness, keyOf, MemoryPolicies, patient, policyOf, until } from './harness.ts';
@@ -22,6 +22,20 @@ test('a limit that the policy changed is none, nor one that is put right', () =>
   assert.deepEqual(kinds(before, before), []);
   assert.deepEqual(kinds(before, running()), []);
   assert.deepEqual(kinds(undefined, before), [], 'of what was never seen before nobody knows');
+});
+
+test('only what can change in place, and differs by value, makes two observations different', () => {
+  const settings = { suspend: 'false' };
+  const before = { ...running(), settings };
+  assert.ok(isSameInPlace(before, { ...before, limits: { ...before.limits }, settings: { ...settings } }));
+  assert.ok(isSameInPlace(before, { ...idle(), settings }));
+  assert.ok(!isSameInPlace(before, { ...before, limits: smaller }));
+  assert.ok(!isSameInPlace(before, { ...before, limits: null }));
+  assert.ok(!isSameInPlace(before, { ...before, settings: { suspend: 'true' } }));
+  assert.ok(!isSameInPlace(before, { ...before, settings: { ...settings, reset: 'never' } }));
+  assert.ok(!isSameInPlace({ ...before, settings: { ...settings, reset: 'never' } }, before));
+  assert.ok(!isSameInPlace(before, running()));
+  assert.ok(!isSameInPlace(before, undefined));
 });
 
 test('a lost network is drift once, also of what is seen for the first time', () => {
