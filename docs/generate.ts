@@ -6,7 +6,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { variablesTable } from '../src/config/variables.ts';
-import { policySchema } from '../src/policy/schema.ts';
+import { policySchema } from '../src/policy/policy-schema.ts';
 
 const root = new URL('..', import.meta.url);
 

@@ -50,6 +50,9 @@ export interface ProgramOptions {
   readonly Primary?: typeof Primary;
 }
 
+/** Users of terminals that run come back after a restart, all at once and before anything else. */
+const comingBackMs = 1_000;
+
 /** How often it is looked whether policies are still as well as they were. */
 const statusMs = 5_000;
 
@@ -245,7 +248,7 @@ export class Program {
     this.#metrics.begin();
     this.#watchStatuses();
     // Not awaited: it takes a short-lived terminal a policy, and requests wait for it only where they need it.
-    void this.#discovery.start();
+    void this.#discovery.start(comingBackMs);
     this.#preparation.start();
     return baseUrl(config.host, port);
   }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { adminRoutes } from '../src/admin/api.ts';
-import { policySchema } from '../src/policy/schema.ts';
+import { policySchema } from '../src/policy/policy-schema.ts';
 
 const ajv = new Ajv2020();
 const valid = (schema: object) => assert.ok(ajv.validateSchema(schema), ajv.errorsText());

@@ -3,7 +3,7 @@
  * @module
  */
 import { http } from '../node-http.ts';
-import { policySchema } from '../policy/schema.ts';
+import { policySchema } from '../policy/policy-schema.ts';
 import { planAnswer } from './plan.ts';
 import { policyAnswer } from './policies.ts';
 import { policyFieldSchemas } from './policy-fields.ts';

@@ -3,7 +3,7 @@ import { isMap, isScalar, isSeq, LineCounter, parseDocument, stringify } from 'y
 import { builtinFile } from '../policy/builtin.ts';
 import { pointer } from '../policy/layers.ts';
 import type { Place, Policy } from '../policy/policy.ts';
-import { policySchema } from '../policy/schema.ts';
+import { policySchema } from '../policy/policy-schema.ts';
 
 type Path = readonly (string | number)[];
 

@@ -1,5 +1,5 @@
 /** `terminals schema`: the JSON Schema of a policy, for editors. @module */
-import { policySchema } from '../policy/schema.ts';
+import { policySchema } from '../policy/policy-schema.ts';
 import type { Command } from './command.ts';
 
 export const schema: Command = {

@@ -3,7 +3,7 @@
  * the few that only a Terminal has. From here come the CRD and the TypeScript type.
  * @module
  */
-import { policySchema } from '../policy/schema.ts';
+import { policySchema } from '../policy/policy-schema.ts';
 
 export type SchemaNode = Readonly<Record<string, unknown>>;
 

@@ -1,14 +1,19 @@
 /**
- * `npm run generate`: the TypeScript type of a policy's spec, made from the JSON Schema.
- * A validated spec has every default filled in, so that a field with a default is required in the type.
+ * `npm run generate`: what is made from the JSON Schema of a policy: the TypeScript type of its spec, and the code that checks
+ * one. A validated spec has every default filled in, so that a field with a default is required in the type.
  * @module
  */
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import standaloneCode from 'ajv/dist/standalone/index.js';
 import { compile, type JSONSchema } from 'json-schema-to-typescript';
-import { policySchema } from './schema.ts';
+import { policySchema } from './policy-schema.ts';
 
-const target = fileURLToPath(new URL('./policy-spec.ts', import.meta.url));
+const targets = {
+  spec: fileURLToPath(new URL('./policy-spec.ts', import.meta.url)),
+  validator: fileURLToPath(new URL('./policy-validator.ts', import.meta.url)),
+};
 const banner = '// Made from schemas/policy.schema.json by `npm run generate`; edit that, not this.\n';
 
 type Node = Record<string, unknown>;
@@ -49,4 +54,29 @@ export async function specType(schema: Node, name: string, bannerComment: string
   return text.replaceAll(/^( {2,})(\w+\??:)/gm, '$1readonly $2');
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await writeFile(target, await generate());
+/** The text of policy-validator.ts: made here, since compiling the schema would be a fifth of every start. */
+export function validatorCode(): string {
+  const ajv = new Ajv2020({
+    allErrors: true,
+    useDefaults: true,
+    strict: true,
+    allowUnionTypes: true,
+    verbose: true,
+    code: { source: true, esm: true },
+  });
+  // A plain CommonJS default export, which TypeScript's nodenext resolution sees as the module itself.
+  const codeOf = standaloneCode as unknown as typeof standaloneCode.default;
+  const code = codeOf(ajv, ajv.compile(policySchema))
+    .replace(/^"use strict";/, '')
+    .replace(
+      /const (\w+) = require\("ajv\/dist\/runtime\/ucs2length"\)\.default;/,
+      (_found, name) => `const ${name} = ucs2length.default;`,
+    );
+  const ucs2length = "import ucs2length from 'ajv/dist/runtime/ucs2length.js';\n";
+  return `${banner}// @ts-nocheck\n${ucs2length}${code}\n`;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await writeFile(targets.spec, await generate());
+  await writeFile(targets.validator, validatorCode());
+}

@@ -2,21 +2,12 @@
  * Structure: a document against `schemas/policy.schema.json`, and what is wrong in words.
  * @module
  */
-import { readFileSync } from 'node:fs';
 import type { ErrorObject, ValidateFunction } from 'ajv';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import addFormats from 'ajv-formats';
 import { closest } from '../closest.ts';
 import { isMap } from '../json.ts';
 import type { PolicyDefaults } from './policy.ts';
 import type { PolicySpec } from './policy-spec.ts';
-
-type SchemaNode = Readonly<Record<string, unknown>>;
-
-/** The published schema; the same relative place holds for the source and for the built package. */
-export const policySchema: { readonly $defs: { readonly spec: SchemaNode } } & SchemaNode = JSON.parse(
-  readFileSync(new URL('../../schemas/policy.schema.json', import.meta.url), 'utf8'),
-);
+import generated from './policy-validator.ts';
 
 /** A policy document whose structure was checked and whose defaults are filled in. */
 export interface PolicyDocument {
@@ -34,21 +25,8 @@ export interface StructureError {
   readonly hint: string;
 }
 
-const ajv = new Ajv2020({
-  allErrors: true,
-  // Ours, and checked against the meta-schema by a test: at each start that would take longer than compiling it.
-  validateSchema: false,
-  meta: false,
-  // Making the code shorter takes a third as long as making it, and it runs a few times.
-  code: { optimize: false },
-  useDefaults: true,
-  strict: true,
-  allowUnionTypes: true,
-  verbose: true,
-});
-// A plain CommonJS default export, which TypeScript's nodenext resolution sees as the module itself.
-(addFormats as unknown as typeof addFormats.default)(ajv);
-let compiled: ValidateFunction<PolicyDocument> | undefined;
+/** Made by Ajv from the schema, whose form the type states. */
+const validate = generated as ValidateFunction<PolicyDocument>;
 
 /**
  * Checks a parsed document and fills in the schema's defaults, in a copy.
@@ -60,15 +38,14 @@ export function checkStructure(
 ):
   | { readonly ok: true; readonly document: PolicyDocument }
   | { readonly ok: false; readonly errors: readonly StructureError[] } {
-  compiled ??= ajv.compile<PolicyDocument>(policySchema);
   const copy = structuredClone(document);
   if (isMap(copy)) {
     copy.spec ??= {};
     if (isMap(copy.spec)) fillIn(copy.spec, { ...spec });
   }
-  if (compiled(copy)) return { ok: true, document: copy };
+  if (validate(copy)) return { ok: true, document: copy };
   // A bad name of a variable is said once, by `propertyNames`, not again by the pattern that it broke; so is an empty text.
-  const errors = (compiled.errors ?? []).filter(
+  const errors = (validate.errors ?? []).filter(
     ({ propertyName, keyword, data, parentSchema }) =>
       propertyName === undefined &&
       keyword !== 'if' &&

@@ -3,6 +3,7 @@
  * asks, since Open WebUI waits 3 seconds at most.
  * @module
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Backend } from '../backend/backend.ts';
 import { TerminalsError, TerminalUnreachableError } from '../errors.ts';
@@ -66,11 +67,16 @@ export class Discovery {
     this.#context = options.backend.shared ? (`discovery:${crypto.randomUUID()}` as ContextId) : null;
   }
 
-  /** Removes what a crash left behind, then takes the answers of every policy, and again whenever policies change. */
-  async start(): Promise<void> {
+  /**
+   * Removes what a crash left behind, then takes the answers of every policy, and again whenever policies change.
+   * @param pauseMs so long nothing is taken that nobody asks for
+   */
+  async start(pauseMs = 0): Promise<void> {
+    const { signal } = this.#stopping;
     this.#options.policies.onChange(() => this.#takeAll());
     await this.#removeLeftovers();
-    this.#takeAll();
+    await delay(pauseMs, undefined, { signal, ref: false }).catch(() => undefined);
+    if (!signal.aborted) this.#takeAll();
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { policySchema } from '../../src/policy/schema.ts';
+import { policySchema } from '../../src/policy/policy-schema.ts';
 import { errorsOf, header, long, shown, specOf } from './documents.ts';
 
 type Way = readonly (string | number)[];
