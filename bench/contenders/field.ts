@@ -37,26 +37,25 @@ interface Stoppable {
   stop(): Promise<void>;
 }
 
-/** Started once a run; Terminals alone may be restarted in it. */
-export class Field {
-  readonly entrances: readonly Entrance[];
+/** What of the contenders stays for a whole run. */
+interface Stage {
+  readonly options: TerminalsOptions;
+  readonly replyFrom: { readonly port: number; readonly nodeArgs: readonly string[] | undefined };
+  readonly user: string;
   readonly container: Container;
-  readonly #options: TerminalsOptions;
-  readonly #peers: readonly Peer[];
-  #terminals: TerminalsProgram;
+  readonly nginx: Peer;
+}
 
-  private constructor(
-    options: TerminalsOptions,
-    terminals: TerminalsProgram,
-    container: Container,
-    peers: readonly Peer[],
-    entrances: readonly Entrance[],
-  ) {
-    this.#options = options;
+/** Started once a run; the Node programs may be started anew in it. */
+export class Field {
+  readonly #stage: Stage;
+  #terminals: TerminalsProgram;
+  #replyFrom: Peer;
+
+  private constructor(stage: Stage, terminals: TerminalsProgram, replyFrom: Peer) {
+    this.#stage = stage;
     this.#terminals = terminals;
-    this.container = container;
-    this.#peers = peers;
-    this.entrances = entrances;
+    this.#replyFrom = replyFrom;
   }
 
   static async start(folder: string, nodeArgs: NodeArgs = {}): Promise<Field> {
@@ -68,25 +67,11 @@ export class Field {
       const user = `${userPrefix}${randomUUID().slice(0, 8)}`;
       await ask(`${terminals.url}/small`, callerHeaders(user));
       const container = await containerOf(user);
-      const upstream = `${container.host}:8000`;
-      const nginx = await startNginx(folder, await freePort(), upstream);
+      const nginx = await startNginx(folder, await freePort(), upstreamOf(container));
       started.push(nginx);
-      const replyFrom = await startReplyFrom(await freePort(), upstream, nodeArgs.replyFrom);
-      // The bare ones pass on what they get, so that their callers bring the container's own key.
-      const bare = { headers: { authorization: `Bearer ${container.key}` }, token: container.key };
-      const entrances: readonly Entrance[] = [
-        { way: 'direct', url: `http://${upstream}`, pid: null, ...bare },
-        { way: 'nginx', url: nginx.url, pid: nginx.pid, ...bare },
-        { way: 'reply-from', url: replyFrom.url, pid: replyFrom.pid, ...bare },
-        {
-          way: 'terminals',
-          url: terminals.url,
-          headers: callerHeaders(user),
-          token: sharedKey,
-          pid: terminals.pid,
-        },
-      ];
-      return new Field(options, terminals, container, [nginx, replyFrom], entrances);
+      const replyFrom = { port: await freePort(), nodeArgs: nodeArgs.replyFrom };
+      const stage = { options, replyFrom, user, container, nginx };
+      return new Field(stage, terminals, await startReplyFromOf(stage));
     } catch (error) {
       // Nobody else knows of them yet.
       await Promise.all(started.map((one) => one.stop()));
@@ -94,20 +79,56 @@ export class Field {
     }
   }
 
+  get container(): Container {
+    return this.#stage.container;
+  }
+
   get terminals(): TerminalsProgram {
     return this.#terminals;
+  }
+
+  /** All ways to the container, as the programs are now. */
+  get entrances(): readonly Entrance[] {
+    const { container, nginx, user } = this.#stage;
+    // The bare ones pass on what they get, so that their callers bring the container's own key.
+    const bare = { headers: { authorization: `Bearer ${container.key}` }, token: container.key };
+    const { url, pid } = this.#terminals;
+    return [
+      { way: 'direct', url: `http://${upstreamOf(container)}`, pid: null, ...bare },
+      { way: 'nginx', url: nginx.url, pid: nginx.pid, ...bare },
+      { way: 'reply-from', url: this.#replyFrom.url, pid: this.#replyFrom.pid, ...bare },
+      { way: 'terminals', url, headers: callerHeaders(user), token: sharedKey, pid },
+    ];
   }
 
   /** Stops Terminals and starts it anew, at the same port. @returns the new one as soon as it listens */
   async restartTerminals(): Promise<TerminalsProgram> {
     await this.#terminals.stop();
-    this.#terminals = await startTerminals(this.#options);
+    this.#terminals = await startTerminals(this.#stage.options);
     return this.#terminals;
   }
 
-  async stop(): Promise<void> {
-    await Promise.all([...this.#peers, this.#terminals].map((one) => one.stop()));
+  /**
+   * Starts both Node programs anew: what its compiler makes of a program differs from process to process by more than the
+   * two differ.
+   */
+  async renewNode(): Promise<void> {
+    await discovered(await this.restartTerminals());
+    await this.#replyFrom.stop();
+    this.#replyFrom = await startReplyFromOf(this.#stage);
   }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.#stage.nginx, this.#replyFrom, this.#terminals].map((one) => one.stop()));
+  }
+}
+
+function upstreamOf({ host }: Container): string {
+  return `${host}:8000`;
+}
+
+function startReplyFromOf({ replyFrom, container }: Stage): Promise<Peer> {
+  return startReplyFrom(replyFrom.port, upstreamOf(container), replyFrom.nodeArgs);
 }
 
 /** @throws Error for anything but 200 */

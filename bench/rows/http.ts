@@ -1,6 +1,6 @@
 /** Small requests: GET of 1 KB at several numbers of connections, POST of 1 KB JSON. @module */
 import { fileURLToPath } from 'node:url';
-import type { Entrance } from '../contenders/field.ts';
+import type { Entrance, Field } from '../contenders/field.ts';
 import type { Context, RowGroup } from '../context.ts';
 import { cpuUsed, load } from '../processes.ts';
 
@@ -26,22 +26,40 @@ const rows: readonly HttpRow[] = [
   { row: 'post-64', title: 'POST 1 KB JSON, 64 connections', connections: 64, path: '/echo', body: json },
 ];
 
+/** So often the Node programs are started anew. */
+const processes = 3;
+/** With each of them. */
+const rounds = 2;
+
 export const http: RowGroup = {
   name: 'http',
   rows: rows.map(({ row }) => row),
   async run(context) {
-    const { entrances } = await context.field();
+    const field = await context.field();
     const wanted = rows.filter(({ row }) => context.wants('http', row));
     // A quick run has no time for rows that go the same way as others.
     const chosen = wanted.filter(({ row }) => !context.quick || row === 'get-1' || row === 'get-64');
-    for (const row of chosen) {
-      if (!context.quick) for (const entrance of entrances) await wrk(row, entrance, 1);
-      for (let round = 0; round < context.pick(7, 1); round += 1) {
-        for (const entrance of entrances) await measure(context, row, entrance);
+    for (let process = 0; process < context.pick(processes, 1); process += 1) {
+      if (process > 0) await field.renewNode();
+      if (!context.quick && chosen[0]) await warmUp(field, chosen[0], 3);
+      for (const row of chosen) {
+        if (!context.quick) await warmUp(field, row, 1);
+        for (let round = 0; round < context.pick(rounds, 1); round += 1) {
+          for (const entrance of field.entrances) await measure(context, row, entrance);
+        }
       }
     }
   },
 };
+
+/** Until V8 has compiled what is used often, a request costs twice as much. */
+async function warmUp({ entrances }: Field, row: HttpRow, seconds: number): Promise<void> {
+  for (const entrance of entrances) if (isNode(entrance)) await wrk(row, entrance, seconds);
+}
+
+function isNode({ way }: Entrance): boolean {
+  return way === 'reply-from' || way === 'terminals';
+}
 
 async function measure({ measurements }: Context, row: HttpRow, entrance: Entrance): Promise<void> {
   const { rate, p50, p99, cpu } = await wrk(row, entrance, 1);
