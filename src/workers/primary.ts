@@ -31,6 +31,8 @@ export interface PrimaryOptions {
   readonly log: Logger;
   /** Registers the routes that do not lead to a terminal. */
   readonly ownRoutes: (app: FastifyInstance) => void;
+  /** As `WorkersOptions`. */
+  readonly hungMs?: number;
 }
 
 const adminPath = /^\/api\/v1(?:[/?]|$)/;
@@ -44,7 +46,7 @@ export class Primary {
   #folder: string | null = null;
 
   constructor(options: PrimaryOptions) {
-    const { count, environment, leases, policies, log, ownRoutes } = options;
+    const { count, environment, leases, policies, log, ownRoutes, hungMs } = options;
     this.#options = options;
     this.#workers = new Workers({
       count,
@@ -52,6 +54,7 @@ export class Primary {
       answers: (worker) => this.#answers(worker),
       left: (worker) => leases.left(worker),
       log,
+      hungMs,
     });
     policies.onChange((next) => this.#workers.policies(next));
     this.#app = createServer({

@@ -37,7 +37,7 @@ export class WorkerProcess implements Holder {
     this.ended = new Promise((resolve) => {
       process.once('exit', (code, signal) => resolve(signal ?? code));
       process.on('error', (error) => {
-        process.process.kill('SIGKILL');
+        this.kill();
         resolve(error.message);
       });
     });
@@ -67,6 +67,20 @@ export class WorkerProcess implements Holder {
     await this.#channel.ask('keepUp', null, AbortSignal.timeout(promptMs)).catch(() => undefined);
   }
 
+  /** Whether it says something within the time. */
+  async answers(withinMs: number): Promise<boolean> {
+    const asked = this.#channel.ask('keepUp', null, AbortSignal.timeout(withinMs));
+    return asked.then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Ends it at once. */
+  kill(): void {
+    this.#process.process.kill('SIGKILL');
+  }
+
   /** What it counted; what it had counted before, where it is too busy to say. */
   async count(): Promise<MetricsSnapshot> {
     if (!this.serves) return this.counted;
@@ -78,7 +92,7 @@ export class WorkerProcess implements Holder {
   /** Lets it end what it does; it is ended after `limitMs`. */
   async drain(limitMs: number): Promise<void> {
     this.#channel.tell('drain', null);
-    const late = setTimeout(() => this.#process.process.kill('SIGKILL'), limitMs).unref();
+    const late = setTimeout(() => this.kill(), limitMs).unref();
     await this.ended;
     clearTimeout(late);
   }

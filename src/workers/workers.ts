@@ -3,6 +3,7 @@
  * @module
  */
 import cluster from 'node:cluster';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { countsOf, type MetricsSnapshot } from '../admin/metrics.ts';
 import type { PolicySet } from '../policy/policy.ts';
@@ -18,6 +19,8 @@ export interface WorkersOptions {
   /** Told when one has ended. */
   readonly left: (worker: WorkerProcess) => void;
   readonly log: Logger;
+  /** One that says nothing for so long, asked twice, is ended; absent: 15 s. */
+  readonly hungMs?: number | undefined;
 }
 
 /** One that served so long did not fail by its start: the next one begins at once. */
@@ -35,6 +38,7 @@ export class Workers {
   #past: MetricsSnapshot[] = [];
   #waitedFor = 0;
   #failures = 0;
+  readonly #draining = new AbortController();
   #state: 'starting' | 'serving' | 'draining' = 'starting';
 
   constructor(options: WorkersOptions) {
@@ -54,6 +58,7 @@ export class Workers {
     for (let count = 0; count < this.#options.count; count += 1) this.#fork();
     const port = await Promise.race([this.#listening.promise, this.#failed.promise]);
     this.#state = 'serving';
+    void this.#watch();
     return port;
   }
 
@@ -90,8 +95,32 @@ export class Workers {
   /** Lets them end what they do, and ends them. */
   async drain(): Promise<void> {
     this.#state = 'draining';
+    this.#draining.abort();
     for (const restart of this.#restarts) clearTimeout(restart);
     await Promise.all([...this.#running].map((worker) => worker.drain(drainMs + lateMs)));
+  }
+
+  get #hungMs(): number {
+    return this.#options.hungMs ?? 15_000;
+  }
+
+  /** Connections still go to one that does not come round any more, and wait there. */
+  async #watch(): Promise<void> {
+    const { signal } = this.#draining;
+    for (;;) {
+      await delay(this.#hungMs / 2, undefined, { signal, ref: false }).catch(() => undefined);
+      if (signal.aborted) return;
+      await Promise.all([...this.#running].filter(({ serves }) => serves).map((one) => this.#endIfHung(one)));
+    }
+  }
+
+  async #endIfHung(worker: WorkerProcess): Promise<void> {
+    if (await worker.answers(this.#hungMs)) return;
+    // Where this process was itself stopped for a while, an answer may be there and not read yet.
+    if ((await worker.answers(this.#hungMs)) || !this.#running.has(worker)) return;
+    const { id, pid } = worker;
+    this.#options.log.error({ worker: id, pid }, 'a worker hangs and is ended');
+    worker.kill();
   }
 
   #fork(): void {

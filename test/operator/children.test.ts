@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { KubeObject } from '../../src/kubernetes/objects.ts';
 import {
   networkPolicies,
+  pathOf,
   pods,
   type Resource,
   secrets,
@@ -136,7 +137,44 @@ for (const [resource, name, fields] of foreign) {
   });
 }
 
-test('a larger size reaches the home where the class allows it, else the status says why not', {
+interface StorageClass extends KubeObject {
+  readonly provisioner: string;
+  readonly allowVolumeExpansion: boolean;
+}
+
+const storageClasses: Resource<StorageClass> = {
+  apiVersion: 'storage.k8s.io/v1',
+  kind: 'StorageClass',
+  plural: 'storageclasses',
+};
+
+test('a larger size is asked of the home at once where its class can grow', { skip }, async (t) => {
+  const cluster = await openCluster(t);
+  const name = `growing-${cluster.namespace}`;
+  const { apiVersion, kind } = storageClasses;
+  const growing: StorageClass = {
+    ...{ apiVersion, kind, metadata: { name } },
+    provisioner: 'kubernetes.io/host-path',
+    allowVolumeExpansion: true,
+  };
+  await cluster.client.apply(storageClasses, growing, { manager: 'terminals-test', force: true });
+  try {
+    cluster.operator();
+    await cluster.terminal('t', { ...nowhere, persistence: { size: '1Gi', storageClass: name } });
+    const home = () => cluster.get(volumeClaims, 't-home');
+    await until(async () => (await home())?.status?.phase === 'Bound');
+    const before = await home();
+    await cluster.patch(terminals, 't', { spec: { persistence: { size: '2Gi' } } });
+    await until(async () => (await home())?.spec?.resources?.requests?.storage === '2Gi');
+    assert.equal((await home())?.metadata.uid, before?.metadata.uid);
+    const status = await cluster.status('t', ({ observedGeneration }) => observedGeneration === 2);
+    assert.doesNotMatch(status.message ?? '', /keeps its size/);
+  } finally {
+    await cluster.client.request('DELETE', pathOf(storageClasses, undefined, name), {});
+  }
+});
+
+test('a larger size than the class of the home allows is said, and the rest goes on', {
   skip,
 }, async (t) => {
   const cluster = await openCluster(t);

@@ -9,7 +9,7 @@ import { formatProblem, loadConfig } from '../../src/config.ts';
 import { createLogger } from '../../src/log.ts';
 import { Program } from '../../src/program.ts';
 import { WorkerProgram } from '../../src/worker-program.ts';
-import { Primary } from '../../src/workers/primary.ts';
+import { Primary, type PrimaryOptions } from '../../src/workers/primary.ts';
 import { MemoryBackend } from '../reconcile/memory-backend.ts';
 
 const stopping = new AbortController();
@@ -19,6 +19,14 @@ const loaded = loadConfig(process.env, { dev: false });
 if (!loaded.ok) assert.fail(loaded.problems.map(formatProblem).join('\n'));
 const { config } = loaded;
 const log = await createLogger({ level: config.logLevel, pretty: false, shared: true });
+const { TERMINALS_TEST_HUNG_MS: hungMs } = process.env;
+
+class ImpatientPrimary extends Primary {
+  constructor(options: PrimaryOptions) {
+    super(hungMs === undefined ? options : { ...options, hungMs: Number(hungMs) });
+  }
+}
+
 if (cluster.worker) {
   const { worker } = cluster;
   await new WorkerProgram({ config, log: log.child({ worker: worker.id }), worker }).run();
@@ -26,7 +34,8 @@ if (cluster.worker) {
 } else {
   const port = Number(process.env.TERMINALS_TEST_UPSTREAM);
   const backend = new MemoryBackend(() => ({ host: '127.0.0.1', port }));
-  const program = new Program({ config, backend, log, cwd: process.cwd(), version: '1.2.3', Primary });
+  const parts = { config, backend, log, Primary: ImpatientPrimary };
+  const program = new Program({ ...parts, cwd: process.cwd(), version: '1.2.3' });
   try {
     log.info({ url: await program.start() }, 'listening');
     if (!stopping.signal.aborted) await once(stopping.signal, 'abort');

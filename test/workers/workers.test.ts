@@ -249,6 +249,18 @@ test('a worker that is killed takes its own requests with it and no others, and 
   for (const response of held) response.destroy();
 });
 
+test('a worker that does not come round any more is ended, and another takes its place', async (t) => {
+  const served = await servedByWorkers(t, { env: { TERMINALS_TEST_HUNG_MS: '2000' } });
+  const [victim = 0] = served.pids();
+  process.kill(victim, 'SIGSTOP');
+  await served.line(({ msg, pid }) => msg === 'a worker hangs and is ended' && pid === victim, 'it is said');
+  await until(() => served.pids().length === workers + 1, 'another listens', 30_000);
+  assert.ok(!isAlive(victim));
+  for (const { status } of await served.byEach('/execute')) assert.equal(status, 200);
+  const others = served.lines().filter(({ msg }) => msg === 'a worker hangs and is ended');
+  assert.equal(others.length, 1, 'and no other');
+});
+
 test('SIGTERM lets requests end, tells WebSockets to come back, and leaves no process and no socket', async (t) => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'terminals-own-'));
   t.after(() => rm(folder, { recursive: true }));
