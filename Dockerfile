@@ -33,6 +33,8 @@ LABEL org.opencontainers.image.title="terminals" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.base.name="docker.io/library/node:26-bookworm-slim"
 # Nothing outside of /data is written, so that the root may be read-only; several workers need a socket in /tmp.
+# Node.js would let young garbage, above all what goes through in bulk, grow to twice as much.
+ENV NODE_OPTIONS=--max-semi-space-size=8
 ENV NODE_ENV=production HOME=/data TERMINALS_DATA_DIR=/data TERMINALS_POLICIES_DIR=/policies
 VOLUME /data
 EXPOSE 3000 8080 8081

@@ -37,6 +37,9 @@ interface Stoppable {
   stop(): Promise<void>;
 }
 
+/** So many pairs of Node programs one row is measured with. */
+export const nodeProcesses = 3;
+
 /** What of the contenders stays for a whole run. */
 interface Stage {
   readonly options: TerminalsOptions;

@@ -2,7 +2,7 @@
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { end, freePort, start, until } from '../processes.ts';
-import { launcher, sharedKey } from './terminals.ts';
+import { launcher, nodeOptions, sharedKey } from './terminals.ts';
 
 export interface OnClusterOptions {
   /** Where its policies and logs are. */
@@ -95,6 +95,7 @@ function environment(options: OnClusterOptions, port: number): NodeJS.ProcessEnv
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TERMINALS_'));
   return {
     ...Object.fromEntries(inherited),
+    NODE_OPTIONS: nodeOptions,
     TERMINALS_BACKEND: 'kubernetes-operator',
     TERMINALS_API_KEY: sharedKey,
     TERMINALS_IMAGE: options.image,

@@ -1,5 +1,6 @@
 /** Terminals as its users run it: the real program, shared key, log at info to a file, terminals on Docker. @module */
 import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,6 +8,10 @@ import { image } from '../docker.ts';
 import { end, start, until } from '../processes.ts';
 
 export const launcher = fileURLToPath(new URL('../../src/terminals.js', import.meta.url));
+/** What the image sets for Node, so that what is measured is what runs. */
+export const nodeOptions =
+  /^ENV NODE_OPTIONS=(\S+)$/m.exec(readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8'))?.[1] ??
+  '';
 export const sharedKey = 'the-shared-key-of-the-bench';
 
 export interface TerminalsOptions {
@@ -94,6 +99,7 @@ function environment(folder: string, port: number): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TERMINALS_'));
   return {
     ...Object.fromEntries(inherited),
+    NODE_OPTIONS: nodeOptions,
     TERMINALS_BACKEND: 'docker',
     TERMINALS_API_KEY: sharedKey,
     TERMINALS_IMAGE: image,

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Entrance, Field } from '../contenders/field.ts';
+import { type Entrance, type Field, nodeProcesses } from '../contenders/field.ts';
 import type { Context, RowGroup } from '../context.ts';
 import { load, memory, resetPeak } from '../processes.ts';
 
@@ -32,11 +32,15 @@ export const bulk: RowGroup = {
     const field = await context.field();
     const file = path.join(context.folder, 'upload');
     await writeFile(file, randomBytes(bytes));
-    for (const row of rows.filter((one) => context.wants('bulk', one.row))) {
-      // Once through each, unmeasured.
-      let able = await tried(context, row, field.entrances, (entrance) => transfer(row, entrance, file));
-      for (let round = 0; round < context.pick(5, 1); round += 1) {
-        able = await tried(context, row, able, (entrance) => measure(context, row, field, entrance, file));
+    const wanted = rows.filter((one) => context.wants('bulk', one.row));
+    for (let process = 0; process < context.pick(nodeProcesses, 1); process += 1) {
+      if (process > 0) await field.renewNode();
+      for (const row of wanted) {
+        // Once through each, unmeasured.
+        let able = await tried(context, row, field.entrances, (entrance) => transfer(row, entrance, file));
+        for (let round = 0; round < context.pick(5, 1); round += 1) {
+          able = await tried(context, row, able, (entrance) => measure(context, row, field, entrance, file));
+        }
       }
     }
   },

@@ -1,6 +1,6 @@
 /** Small requests: GET of 1 KB at several numbers of connections, POST of 1 KB JSON. @module */
 import { fileURLToPath } from 'node:url';
-import type { Entrance, Field } from '../contenders/field.ts';
+import { type Entrance, type Field, nodeProcesses } from '../contenders/field.ts';
 import type { Context, RowGroup } from '../context.ts';
 import { cpuUsed, load } from '../processes.ts';
 
@@ -26,9 +26,7 @@ const rows: readonly HttpRow[] = [
   { row: 'post-64', title: 'POST 1 KB JSON, 64 connections', connections: 64, path: '/echo', body: json },
 ];
 
-/** So often the Node programs are started anew. */
-const processes = 3;
-/** With each of them. */
+/** With each pair of Node programs. */
 const rounds = 2;
 
 export const http: RowGroup = {
@@ -39,7 +37,7 @@ export const http: RowGroup = {
     const wanted = rows.filter(({ row }) => context.wants('http', row));
     // A quick run has no time for rows that go the same way as others.
     const chosen = wanted.filter(({ row }) => !context.quick || row === 'get-1' || row === 'get-64');
-    for (let process = 0; process < context.pick(processes, 1); process += 1) {
+    for (let process = 0; process < context.pick(nodeProcesses, 1); process += 1) {
       if (process > 0) await field.renewNode();
       if (!context.quick && chosen[0]) await warmUp(field, chosen[0], 3);
       for (const row of chosen) {

@@ -1,6 +1,7 @@
 /** What grows with the number of terminals, without an engine: passes, policy edits, lists, expiry, memory. @module */
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { nodeOptions } from '../contenders/terminals.ts';
 import type { Context, RowGroup } from '../context.ts';
 import type { InMemoryLoad, InMemoryResult } from '../in-memory.ts';
 import { load } from '../processes.ts';
@@ -20,7 +21,11 @@ export const inMemory: RowGroup = {
     // As `terminals.js` has it; without it, Node keeps a compiler of TypeScript in memory. The first run fills it.
     const cache = `NODE_COMPILE_CACHE=${path.join(context.folder, 'compiled')}`;
     const run = (about: InMemoryLoad) =>
-      load('env', [cache, process.execPath, script, JSON.stringify(about)], 120_000);
+      load(
+        'env',
+        [cache, `NODE_OPTIONS=${nodeOptions}`, process.execPath, script, JSON.stringify(about)],
+        120_000,
+      );
     await run({ ...options, terminals: 1, rounds: 1 });
     record(context, JSON.parse(await run(options)));
   },
