@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { TerminalUnreachableError, UpstreamTimeoutError } from '../errors.ts';
+import type { BulkGarbage } from './bulk-garbage.ts';
 import { requestHeaders, responseHeaders } from './headers.ts';
 
 /** The terminal could not be connected to, so that the request never left this process and may be tried again. */
@@ -24,22 +25,29 @@ export interface Onlooker {
   add(chunk: Buffer): void;
 }
 
+/** One request, and where it goes. */
+export interface Forwarding {
+  readonly pool: Pick<Dispatcher, 'dispatch'>;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Path and query for the terminal. */
+  readonly path: string;
+  readonly apiKey: string;
+  /** As `bodyOf` gives it; the same one where the request is tried again. */
+  readonly body: Buffer | IncomingMessage | null;
+  /** null: nobody looks on. */
+  readonly onlooker: Onlooker | null;
+  readonly garbage: Pick<BulkGarbage, 'passed'>;
+}
+
 /**
  * Sends the request on and streams the answer back; resolves when the answer is through.
- * @param body as `bodyOf` gives it; the same one where the request is tried again
  * @throws NotSentError, CallerGoneError, TerminalUnreachableError, UpstreamTimeoutError
  */
-export function forward(
-  pool: Pick<Dispatcher, 'dispatch'>,
-  request: IncomingMessage,
-  response: ServerResponse,
-  path: string,
-  apiKey: string,
-  body: Buffer | IncomingMessage | null,
-  onlooker: Onlooker | null,
-): Promise<void> {
+export function forward(forwarding: Forwarding): Promise<void> {
   return new Promise((resolve, reject) => {
-    const exchange = new Exchange(request, response, resolve, reject, onlooker);
+    const exchange = new Exchange(forwarding, resolve, reject);
+    const { pool, request, path, apiKey, body } = forwarding;
     try {
       const method = (request.method ?? 'GET') as Dispatcher.HttpMethod;
       pool.dispatch({ path, method, headers: requestHeaders(request, apiKey), body }, exchange);
@@ -70,6 +78,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #resolve: () => void;
   readonly #reject: (error: Error) => void;
   readonly #onlooker: Onlooker | null;
+  readonly #garbage: Forwarding['garbage'];
   #controller: Dispatcher.DispatchController | undefined;
   #settled = false;
   #bodyBegan = false;
@@ -77,17 +86,16 @@ class Exchange implements Dispatcher.DispatchHandler {
   #left = Number.NaN;
 
   constructor(
-    request: IncomingMessage,
-    response: ServerResponse,
+    { request, response, onlooker, garbage }: Forwarding,
     resolve: () => void,
     reject: (error: Error) => void,
-    onlooker: Onlooker | null,
   ) {
     this.#request = request;
     this.#response = response;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#onlooker = onlooker;
+    this.#garbage = garbage;
     response.on('close', () => this.#closed());
   }
 
@@ -123,9 +131,14 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (!this.#bodyBegan && !this.#settled) this.#response.flushHeaders();
   }
 
+  onBodySent(chunk: Buffer): void {
+    this.#garbage.passed(chunk.length);
+  }
+
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bodyBegan = true;
     this.#onlooker?.add(chunk);
+    this.#garbage.passed(chunk.length);
     this.#left -= chunk.length;
     // The last piece and the end of the answer in one write.
     if (this.#left === 0) this.#response.end(chunk);

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import type { Audit } from '../audit.ts';
 import { TerminalsError, TerminalUnreachableError } from '../errors.ts';
 import type { Reached } from '../reconcile/reconciler.ts';
+import type { BulkGarbage } from './bulk-garbage.ts';
 import { credentialsOf, header } from './credentials.ts';
 import { bodyOf, CallerGoneError, forward, NotSentError } from './forward.ts';
 import { problemOf, sendProblem } from './problem.ts';
@@ -22,6 +23,7 @@ export interface GatewayOptions {
   readonly terminals: Terminals;
   readonly upstreams: Upstreams;
   readonly sessions: SessionRecord;
+  readonly garbage: Pick<BulkGarbage, 'passed'>;
   readonly audit: Audit;
   readonly log: Logger;
   /** Told of every request once it is over. */
@@ -94,7 +96,7 @@ export class Gateway {
     trace: Trace,
     session: SessionAnswer | null,
   ): Promise<void> {
-    const { terminals, upstreams } = this.#options;
+    const { terminals, upstreams, garbage } = this.#options;
     let body: ReturnType<typeof bodyOf> | undefined;
     for (let attempt = 1; ; attempt += 1) {
       const reached = terminals.running(route.key) ?? (await this.#reach(route, response));
@@ -104,7 +106,8 @@ export class Gateway {
       use.begin();
       try {
         const pool = upstreams.pool(terminal.address);
-        return await forward(pool, request, response, path, terminal.apiKey, body, session);
+        const { apiKey } = terminal;
+        return await forward({ pool, request, response, path, apiKey, body, onlooker: session, garbage });
       } catch (error) {
         if (error instanceof CallerGoneError) throw error;
         await terminals.throwIfPaused(route.key);

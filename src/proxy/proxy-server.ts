@@ -10,6 +10,7 @@ import type { Authenticator } from '../identity/identity.ts';
 import type { PolicySet } from '../policy/policy.ts';
 import type { UnknownGroups } from '../policy/selection.ts';
 import type { RunningTerminal } from '../terminal/terminal.ts';
+import { BulkGarbage } from './bulk-garbage.ts';
 import { Gateway } from './gateway.ts';
 import { Router } from './route.ts';
 import { createServer } from './server.ts';
@@ -45,8 +46,10 @@ export class ProxyServer {
     const { terminals, authenticator, sessions, audit, log, answered, ownRoutes } = options;
     const upstreams = this.#upstreams;
     const router = new Router(options);
-    this.#sockets = terminalSockets({ authenticator, router, terminals, sessions, audit, log });
-    const gateway = new Gateway({ router, terminals, upstreams, sessions, audit, log, answered });
+    const garbage = new BulkGarbage();
+    const shared = { router, terminals, sessions, garbage, audit, log };
+    this.#sockets = terminalSockets({ ...shared, authenticator });
+    const gateway = new Gateway({ ...shared, upstreams, answered });
     this.#app = createServer({ gateway, log, ownRoutes });
   }
 

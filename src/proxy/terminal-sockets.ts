@@ -13,6 +13,7 @@ import {
   UserMissingError,
 } from '../errors.ts';
 import type { Authenticator, Credentials } from '../identity/identity.ts';
+import type { BulkGarbage } from './bulk-garbage.ts';
 import { credentialsOf, header } from './credentials.ts';
 import { forwardedHeaders } from './headers.ts';
 import type { Route, Router } from './route.ts';
@@ -26,6 +27,7 @@ export interface TerminalSocketsOptions {
   readonly router: Router;
   readonly terminals: Pick<Terminals, 'reach' | 'suspect'>;
   readonly sessions: SessionRecord;
+  readonly garbage: Pick<BulkGarbage, 'passed'>;
   readonly audit: Audit;
   readonly log: Logger;
 }
@@ -44,7 +46,7 @@ interface Trace {
 
 /** The proxy of `/api/terminals/{session}`, plain or under `/p/{policy}/`. */
 export function terminalSockets(options: TerminalSocketsOptions): WebSocketProxy {
-  const { authenticator, router, terminals, sessions, audit, log } = options;
+  const { authenticator, router, terminals, sessions, garbage, audit, log } = options;
   const traces = new WeakMap<IncomingMessage, Trace>();
 
   async function admit(
@@ -71,7 +73,10 @@ export function terminalSockets(options: TerminalSocketsOptions): WebSocketProxy
         apiKey: terminal.apiKey,
         path: target.path,
         headers: { ...passOn(request), ...forwardedHeaders(request) },
-        touch: () => use.touch(),
+        touch: (bytes) => {
+          use.touch();
+          garbage.passed(bytes);
+        },
         join: () => use.join(),
         part: () => use.part(),
         unreachable: () => terminals.suspect(route.key, terminal),

@@ -14,6 +14,7 @@ import type { Authenticator } from '../../src/identity/identity.ts';
 import { SharedKeys } from '../../src/identity/keys.ts';
 import { OpenAuthenticator, SharedKeyMode } from '../../src/identity/shared-key.ts';
 import { PolicyWriter } from '../../src/policy/policy-writer.ts';
+import { BulkGarbage } from '../../src/proxy/bulk-garbage.ts';
 import { Discovery } from '../../src/proxy/discovery.ts';
 import { Gateway } from '../../src/proxy/gateway.ts';
 import { Router } from '../../src/proxy/route.ts';
@@ -124,9 +125,10 @@ export async function stack(t: TestContext, options: StackOptions = {}): Promise
   const discovery = new Discovery({ backend, policies, templates, admit, log });
   const sessions = new Sessions();
   const audit = new Audit(null);
-  const sockets = terminalSockets({ authenticator, router, terminals: reconciler, sessions, audit, log });
+  const shared = { router, terminals: reconciler, sessions, garbage: new BulkGarbage(), audit, log };
+  const sockets = terminalSockets({ ...shared, authenticator });
   const app = createServer({
-    gateway: new Gateway({ router, terminals: reconciler, upstreams, sessions, audit, log }),
+    gateway: new Gateway({ ...shared, upstreams }),
     log,
     ownRoutes: (server) => {
       discoveryRoute(server, { discovery, authenticator, policies, log });

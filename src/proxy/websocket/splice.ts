@@ -8,8 +8,8 @@ import { encodeClose, FrameTracker, ProtocolError } from './frames.ts';
 export interface SpliceOptions {
   readonly client: Duplex;
   readonly terminal: Duplex;
-  /** Called for each chunk, either direction. */
-  readonly touch: () => void;
+  /** Called for each chunk, either direction, with its length. */
+  readonly touch: (bytes: number) => void;
   /** Called once, when both are gone. */
   readonly ended: () => void;
   /**
@@ -26,7 +26,7 @@ const closeGraceMs = 1_000;
 export class Splice {
   readonly #client: Duplex;
   readonly #terminal: Duplex;
-  readonly #touch: () => void;
+  readonly #touch: SpliceOptions['touch'];
   readonly #ended: () => void;
   readonly #toClient = new FrameTracker();
   readonly #toTerminal = new FrameTracker();
@@ -50,7 +50,7 @@ export class Splice {
   }
 
   readonly #fromClient = (received: Buffer): void => {
-    this.#touch();
+    this.#touch(received.length);
     const chunk = this.#filter ? this.#guard(() => this.#filtered(received)) : received;
     if (!chunk || chunk.length === 0) return;
     if (this.#guard(() => this.#toTerminal.push(chunk)) === undefined) return;
@@ -65,7 +65,7 @@ export class Splice {
 
   readonly #fromTerminal = (chunk: Buffer): void => {
     if (this.#parted) return;
-    this.#touch();
+    this.#touch(chunk.length);
     const end = this.#guard(() => this.#toClient.push(chunk));
     if (end === undefined) return;
     if (this.#farewell !== null && end >= 0) {

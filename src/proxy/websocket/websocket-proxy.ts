@@ -19,8 +19,8 @@ export interface Admission {
   /** Path and query for the terminal. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** A byte was passed on. */
-  touch(): void;
+  /** So many bytes were passed on. */
+  touch(bytes: number): void;
   /** It is connected with the terminal; `part` follows. */
   join(): void;
   part(): void;
