@@ -245,7 +245,7 @@ export class Program {
     await this.policies.start(this.#stopping.signal);
     await this.reconciler.start();
     const port = await this.#front.listen(config);
-    this.#metrics.begin();
+    this.#beginLater();
     this.#watchStatuses();
     // Not awaited: it takes a short-lived terminal a policy, and requests wait for it only where they need it.
     void this.#discovery.start(comingBackMs);
@@ -261,6 +261,12 @@ export class Program {
     await this.#preparation.close();
     await this.reconciler.close();
     await this.#options.backend.close();
+  }
+
+  /** What only costs those who come back. */
+  #beginLater(): void {
+    const timer = setTimeout(() => this.#metrics.begin(), comingBackMs).unref();
+    this.#stopping.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   }
 
   /** So that a condition says since when it holds, also where nobody asks, and is shown where the policies come from. */

@@ -40,7 +40,7 @@ export const workers: RowGroup = {
   async run(context) {
     const folder = path.join(context.folder, 'workers');
     await mkdir(folder, { recursive: true });
-    for (let round = 0; round < context.pick(5, 1); round += 1) {
+    for (let round = 0; round < context.pick(3, 1); round += 1) {
       for (const count of [1, 2] as const) await measure(context, folder, count);
     }
   },

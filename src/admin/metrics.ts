@@ -41,26 +41,45 @@ export function countsOf(snapshot: MetricsSnapshot): MetricsSnapshot {
 const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const startSeconds = [0.25, 0.5, 1, 2, 3, 5, 10, 15, 30, 60, 120, 300];
 
+type Meters = ReturnType<typeof meters>;
+
 export class Metrics {
-  #made: ReturnType<typeof meters> | null = null;
+  #made: Meters | null = null;
+  /** Requests from before it began. */
+  #early: { readonly status: number; readonly ms: number }[] = [];
   /** By the first digit of the status: made once, since this is on the way of every request. */
   readonly #classes = [0, 1, 2, 3, 4, 5].map((digit) => ({ status: `${digit}xx` }));
 
-  /** Begins to measure this process; its client library takes a twentieth of a start to load, so that this comes after it. */
+  /**
+   * Begins to measure this process; its client library takes a twentieth of a start to load, so that this comes after it.
+   * What is counted before is kept until then.
+   */
   begin(): void {
-    this.#made ??= meters();
+    if (this.#made === null) this.#make();
   }
 
-  get #meters(): ReturnType<typeof meters> {
-    this.#made ??= meters();
-    return this.#made;
+  #make(): Meters {
+    const made = meters();
+    this.#made = made;
+    for (const { status, ms } of this.#early) this.#count(made, status, ms);
+    this.#early = [];
+    return made;
+  }
+
+  get #meters(): Meters {
+    return this.#made ?? this.#make();
   }
 
   /** A request for a terminal was answered. */
   request(status: number, ms: number): void {
+    if (this.#made === null) this.#early.push({ status, ms });
+    else this.#count(this.#made, status, ms);
+  }
+
+  #count(made: Meters, status: number, ms: number): void {
     const labels = this.#classes[Math.trunc(status / 100)];
-    if (labels !== undefined) this.#meters.requests.inc(labels);
-    this.#meters.requestSeconds.observe(ms / 1000);
+    if (labels !== undefined) made.requests.inc(labels);
+    made.requestSeconds.observe(ms / 1000);
   }
 
   /** @param error null: the terminal runs */

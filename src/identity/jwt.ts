@@ -2,10 +2,11 @@
  * What all modes that take JWTs have in common: a look into one before it is verified, and refusals in plain words.
  * @module
  */
-import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
+import type { errors, JWTPayload, JWTVerifyOptions } from 'jose';
 import { IdentityUnavailableError, type TokenRefusal, TokenRefusedError } from '../errors.ts';
 import { isMap } from '../json.ts';
 import { checkLength } from './credentials.ts';
+import { jose } from './jose.ts';
 
 /** Clocks differ. */
 export const toleranceSeconds = 60;
@@ -44,7 +45,7 @@ export async function verifySharedSecret(
 ): Promise<JWTPayload> {
   checkLength(token);
   try {
-    const { payload, protectedHeader } = await jwtVerify(token, secret, {
+    const { payload, protectedHeader } = await jose().jwtVerify(token, secret, {
       algorithms: ['HS256'],
       clockTolerance: toleranceSeconds,
       requiredClaims: ['exp'],
@@ -74,6 +75,7 @@ export function checkType(typ: string | undefined, taken: readonly string[], who
 /** Every way in which jose says no, in words for who sent the token; anything else is passed on. */
 export function refusalOf(error: unknown, who: string): unknown {
   if (error instanceof TokenRefusedError || error instanceof IdentityUnavailableError) return error;
+  const { errors } = jose();
   if (!(error instanceof errors.JOSEError)) {
     // jose throws a TypeError where a header or key is of the wrong shape altogether.
     return error instanceof TypeError ? refused('malformed', `${who} can't be used.`) : error;

@@ -3,17 +3,11 @@
  * used on while the provider can't be reached.
  * @module
  */
-import {
-  type CryptoKey,
-  createLocalJWKSet,
-  createRemoteJWKSet,
-  customFetch,
-  type FlattenedJWSInput,
-  type JWSHeaderParameters,
-} from 'jose';
+import type { CryptoKey, createRemoteJWKSet, FlattenedJWSInput, JWSHeaderParameters } from 'jose';
 import { IdentityUnavailableError } from '../errors.ts';
 import { isMap } from '../json.ts';
 import { getJson } from './get-json.ts';
+import { jose } from './jose.ts';
 
 export interface OidcKeysOptions {
   readonly issuer: string;
@@ -48,6 +42,7 @@ export class OidcKeys {
   constructor(options: OidcKeysOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    const { createRemoteJWKSet, customFetch } = jose();
     this.#remote = createRemoteJWKSet(new URL(options.jwksUrl ?? options.issuer), {
       // How old is too old is decided here: jose would refuse every token once the provider can't be reached.
       cacheMaxAge: Number.POSITIVE_INFINITY,
@@ -103,7 +98,7 @@ export class OidcKeys {
       throw new IdentityUnavailableError(`${url.href} answers with no key set (status ${status}).`, hint);
     }
     // Refuses a set that is none before it takes the place of the one that is.
-    createLocalJWKSet({ keys: body.keys });
+    jose().createLocalJWKSet({ keys: body.keys });
     return body;
   }
 

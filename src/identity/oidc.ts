@@ -2,7 +2,7 @@
  * Access tokens of an OpenID Connect provider: what Open WebUI sends with auth type `system_oauth`.
  * @module
  */
-import { type JWTPayload, jwtVerify } from 'jose';
+import type { JWTPayload } from 'jose';
 import { TokenRefusedError } from '../errors.ts';
 import type { UserId } from '../terminal/terminal.ts';
 import { asymmetricAlgorithms } from './algorithms.ts';
@@ -10,6 +10,7 @@ import { type Checked, CheckedCache } from './cache.ts';
 import { type ClaimedGroups, claimAt, claimedGroups } from './claims.ts';
 import { isUserId, namedUser } from './credentials.ts';
 import type { AdmittedBy, Credentials, Identity, SentToken, TokenMode } from './identity.ts';
+import { jose } from './jose.ts';
 import { checkType, expiry, refusalOf, toleranceSeconds, unverifiedClaims } from './jwt.ts';
 import { OidcKeys, type OidcKeysOptions, sameIssuer } from './oidc-keys.ts';
 
@@ -121,7 +122,7 @@ export class OidcMode implements TokenMode {
     const { issuer, audiences } = this.#options;
     const bare = issuer.replace(/\/$/, '');
     try {
-      const { payload, protectedHeader } = await jwtVerify(
+      const { payload, protectedHeader } = await jose().jwtVerify(
         token,
         (header, jws) => this.#keys.find(header, jws),
         {
