@@ -60,8 +60,10 @@ export function forward(forwarding: Forwarding): Promise<void> {
 /** The body of a request: in one piece where all of it is here already, which a stream would make twice as dear. */
 export function bodyOf(request: IncomingMessage): Buffer | IncomingMessage | null {
   if (!hasBody(request)) return null;
-  const whole = request.complete && request.readableLength === Number(request.headers['content-length']);
-  const body: unknown = whole ? request.read() : null;
+  const length = Number(request.headers['content-length']);
+  const whole = request.complete && request.readableLength === length;
+  // With the length, since without one it gives the first of the pieces that the body came in.
+  const body: unknown = whole ? request.read(length) : null;
   return Buffer.isBuffer(body) ? body : request;
 }
 

@@ -1,21 +1,14 @@
 /** What goes wrong outside of the program: containers taken away under it, the program killed while it starts them. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { docker } from '../backend/docker/engine.ts';
 import { withoutDocker } from '../engines.ts';
-import {
-  asUser,
-  command,
-  type RunningProgram,
-  removeFolder,
-  serve,
-  temporaryFolder,
-  waitFor,
-} from './program.ts';
+import { makePlace, type Place } from './place.ts';
+import { asUser, command, type RunningProgram, serve, waitFor } from './program.ts';
 
 /** The containers of a user, also of those that do not run. */
 async function containersOf(user: string) {
@@ -46,35 +39,20 @@ async function problemOf(response: Response): Promise<{ type: string; status: nu
 }
 
 describe('faults of containers', { skip: await withoutDocker() }, () => {
-  let folder: string;
-  let variables: Record<string, string>;
+  let place: Place;
   let program: RunningProgram;
 
   before(async () => {
-    folder = await temporaryFolder();
-    const policies = path.join(folder, 'policies');
-    await mkdir(policies);
-    const document = (name: string, spec: string) =>
-      `apiVersion: terminals.openwebui.com/v1alpha1\nkind: Policy\nmetadata: {name: ${name}}\nspec: ${spec}\n`;
-    await writeFile(path.join(policies, 'default.yaml'), document('default', '{}'));
-    await writeFile(
-      path.join(policies, 'missing.yaml'),
-      document('missing', '{image: "localhost:1/no/such-image:1"}'),
-    );
-    const dying = '{env: {PYTHONHOME: /nowhere}}';
-    await writeFile(path.join(policies, 'dying.yaml'), document('dying', dying));
-    variables = {
-      TERMINALS_BACKEND: 'docker',
-      TERMINALS_DATA_DIR: path.join(folder, 'data'),
-      TERMINALS_POLICIES_DIR: policies,
-    };
-    program = await serve(variables);
+    place = await makePlace('docker');
+    await place.declare('default', {});
+    await place.declare('missing', { image: 'localhost:1/no/such-image:1' });
+    await place.declare('dying', { env: { PYTHONHOME: '/nowhere' } });
+    program = await serve(place.variables);
   });
 
   after(async () => {
     await program?.stop();
-    await command(['delete', '--all', '--yes'], variables);
-    await removeFolder(folder);
+    await place?.clear();
   });
 
   test('100 first requests of one user at once make exactly one container, and are all answered', async () => {
@@ -186,7 +164,7 @@ describe('faults of containers', { skip: await withoutDocker() }, () => {
       answers,
       users.map((_user, at) => String(at)),
     );
-    const data = path.join(folder, 'data');
+    const data = path.join(place.folder, 'data');
     for (const user of users) {
       // A header's bytes are taken as they are.
       const { Mounts } = await (await onlyContainerOf(user)).inspect();
@@ -198,7 +176,7 @@ describe('faults of containers', { skip: await withoutDocker() }, () => {
       folders.every((name) => ['default', 'missing', 'dying'].includes(name)),
       folders.join(),
     );
-    assert.deepEqual((await readdir(folder)).sort(), ['data', 'policies']);
+    assert.deepEqual((await readdir(place.folder)).sort(), ['data', 'policies']);
   });
 
   test('killed at random moments of ten starts, it comes back without duplicates or orphans', async () => {
@@ -216,7 +194,7 @@ describe('faults of containers', { skip: await withoutDocker() }, () => {
         const found = await containersOf(user);
         assert.ok(found.length <= 1, `${found.length} containers of ${user} after round ${round}`);
       }
-      program = await serve(variables);
+      program = await serve(place.variables);
     }
     const homes = await Promise.all(
       users.map((user) => asUser(program, user).execute('echo here >> ~/n; cat ~/n')),
@@ -226,10 +204,10 @@ describe('faults of containers', { skip: await withoutDocker() }, () => {
     assert.equal(new Set(keys).size, users.length);
 
     await program.kill();
-    program = await serve(variables);
+    program = await serve(place.variables);
     await Promise.all(users.map((user) => asUser(program, user).execute('true')));
     assert.deepEqual(await Promise.all(users.map(keyOf)), keys);
-    const { out } = await command(['list', '--json'], variables);
+    const { out } = await command(['list', '--json'], place.variables);
     const listed: { user: string }[] = JSON.parse(out);
     for (const user of users) assert.equal(listed.filter((one) => one.user === user).length, 1);
   });

@@ -1,65 +1,35 @@
 /** Packages of policies get into images before anybody asks, through the whole program. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { bakedImages, bakingContainers, deafIndex } from '../backend/docker/baked.ts';
 import { docker } from '../backend/docker/engine.ts';
 import { withoutDocker } from '../engines.ts';
-import {
-  asUser,
-  command,
-  key,
-  type RunningProgram,
-  removeFolder,
-  serve,
-  temporaryFolder,
-  waitFor,
-} from './program.ts';
+import { makePlace, type Place } from './place.ts';
+import { asUser, key, type RunningProgram, serve, waitFor } from './program.ts';
 
 const env = { PIP_OF_THIS_TEST: randomBytes(4).toString('hex') };
 
 describe('packages of a policy', { skip: await withoutDocker() }, () => {
-  let folder: string;
-  let variables: Record<string, string>;
+  let place: Place;
   let program: RunningProgram;
   let known: ReadonlySet<string>;
 
   before(async () => {
-    folder = await temporaryFolder();
+    place = await makePlace('docker');
     known = new Set((await bakedImages()).map(({ Id }) => Id));
-    await mkdir(path.join(folder, 'policies'));
-    await declare('good', { pipPackages: ['six'], env });
-    await declare('broken', { pipPackages: ['six==0.0.0.1'], env });
-    variables = {
-      TERMINALS_BACKEND: 'docker',
-      TERMINALS_DATA_DIR: path.join(folder, 'data'),
-      TERMINALS_POLICIES_DIR: path.join(folder, 'policies'),
-    };
-    program = await serve(variables);
+    await place.declare('good', { pipPackages: ['six'], env });
+    await place.declare('broken', { pipPackages: ['six==0.0.0.1'], env });
+    program = await serve(place.variables);
   });
 
   after(async () => {
     await program?.stop();
-    await command(['delete', '--all', '--yes'], variables);
+    await place?.clear();
     for (const { Id } of await bakedImages()) {
       if (!known.has(Id)) await docker.getImage(Id).remove({ force: true });
     }
-    await removeFolder(folder);
   });
-
-  async function declare(name: string, spec: object): Promise<void> {
-    const file = path.join(folder, 'policies', `${name}.yaml`);
-    const document = {
-      apiVersion: 'terminals.openwebui.com/v1alpha1',
-      kind: 'Policy',
-      metadata: { name },
-      spec,
-    };
-    await writeFile(`${file}.new`, JSON.stringify(document));
-    await rename(`${file}.new`, file);
-  }
 
   test('are in an image before anybody asks, and the first terminal has them without an install', async () => {
     await waitFor(
@@ -86,7 +56,7 @@ describe('packages of a policy', { skip: await withoutDocker() }, () => {
   });
 
   test('that are being installed when Terminals ends leave nothing behind', async () => {
-    await declare('slow', { pipPackages: ['six'], env: { ...env, ...deafIndex } });
+    await place.declare('slow', { pipPackages: ['six'], env: { ...env, ...deafIndex } });
     await waitFor(
       async () => (await bakingContainers()).length > 0 || undefined,
       30_000,

@@ -1,22 +1,15 @@
 /** A policy edited on disk converges on real containers, and `terminals plan` said so before. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { cp, mkdir, rename, writeFile } from 'node:fs/promises';
+import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { docker, limitsFrom, readLimits } from '../backend/docker/engine.ts';
 import { withoutDocker } from '../engines.ts';
-import {
-  asUser,
-  command,
-  type RunningProgram,
-  removeFolder,
-  serve,
-  temporaryFolder,
-  waitFor,
-} from './program.ts';
+import { makePlace, type Place } from './place.ts';
+import { asUser, command, type RunningProgram, serve, waitFor } from './program.ts';
 
 interface PlanRow {
   readonly user: string;
@@ -32,46 +25,28 @@ interface PlanRow {
 }
 
 describe('an edited policy', { skip: await withoutDocker() }, () => {
-  let folder: string;
-  let policies: string;
-  let variables: Record<string, string>;
+  let place: Place;
   let program: RunningProgram;
 
   before(async () => {
-    folder = await temporaryFolder();
-    policies = path.join(folder, 'policies');
-    await mkdir(policies);
+    place = await makePlace('docker');
     for (const name of ['limits', 'now', 'idle', 'next-start', 'window', 'missing-image'])
-      await declare(name, '{}');
-    variables = {
-      TERMINALS_BACKEND: 'docker',
-      TERMINALS_DATA_DIR: path.join(folder, 'data'),
-      TERMINALS_POLICIES_DIR: policies,
-    };
-    program = await serve(variables);
+      await place.declare(name, {});
+    program = await serve(place.variables);
   });
 
   after(async () => {
     await program?.stop();
-    await command(['delete', '--all', '--yes'], variables);
-    await removeFolder(folder);
+    await place?.clear();
   });
-
-  /** Saves as editors do: another file, renamed onto the old. */
-  async function declare(name: string, spec: string, directory = policies): Promise<void> {
-    const file = path.join(directory, `${name}.yaml`);
-    const document = `apiVersion: terminals.openwebui.com/v1alpha1\nkind: Policy\nmetadata: {name: ${name}}\nspec: ${spec}\n`;
-    await writeFile(`${file}.new`, document);
-    await rename(`${file}.new`, file);
-  }
 
   /** What `terminals plan` says of one user's terminal if the policy were this. */
   async function planned(name: string, spec: string, user: string): Promise<PlanRow['steps']> {
-    const edited = path.join(folder, `edited-${randomUUID()}`);
-    await cp(policies, edited, { recursive: true });
-    await declare(name, spec, edited);
+    const edited = path.join(place.folder, `edited-${randomUUID()}`);
+    await cp(place.policies, edited, { recursive: true });
+    await place.declare(name, spec, edited);
     const { code, out, err } = await command(['plan', '--json'], {
-      ...variables,
+      ...place.variables,
       TERMINALS_POLICIES_DIR: edited,
     });
     assert.ok(code === 0 || code === 2, err);
@@ -115,7 +90,7 @@ describe('an edited policy', { skip: await withoutDocker() }, () => {
     ]);
     assert.equal((await inspect())?.HostConfig.Memory, 1024 ** 3, 'the plan itself changed it');
 
-    await declare('limits', spec);
+    await place.declare('limits', spec);
     await waitFor(async () => (await inspect())?.HostConfig.Memory === 1536 * 1024 ** 2, 2_000);
     // The engine shows a limit before the kernel has it, and sets one after the other.
     const limits = { memoryBytes: 1536 * 1024 ** 2, cpuMillis: 750, pids: 333 };
@@ -137,7 +112,7 @@ describe('an edited policy', { skip: await withoutDocker() }, () => {
     assert.equal(step.when, 'now');
     assert.deepEqual(step.changes, [{ field: 'env.GREETING', from: null, to: '(set)' }]);
 
-    await declare('now', spec);
+    await place.declare('now', spec);
     await waitFor(async () => {
       const info = await inspect();
       return info !== null && info.Id !== first.Id && info.State.Running;
@@ -152,7 +127,7 @@ describe('an edited policy', { skip: await withoutDocker() }, () => {
     assert.match(step?.when ?? '', /^now$|^\d{4}-/);
 
     // In use: one command a moment, for longer than the quiet time.
-    await declare('idle', spec);
+    await place.declare('idle', spec);
     const busyUntil = performance.now() + 5_000;
     while (performance.now() < busyUntil) {
       assert.equal(await alice.execute('echo "[$GREETING]"'), '[]');
@@ -174,7 +149,7 @@ describe('an edited policy', { skip: await withoutDocker() }, () => {
     const step = (await planned('next-start', spec, user)).find(({ action }) => action === 'replace');
     assert.equal(step?.when, 'at the next start');
 
-    await declare('next-start', spec);
+    await place.declare('next-start', spec);
     // By then it has taken the new policy in: another user gets it.
     await waitFor(
       async () => (await asUser(program, randomUUID(), 'next-start').execute('echo $GREETING')) === 'hello',
@@ -183,7 +158,7 @@ describe('an edited policy', { skip: await withoutDocker() }, () => {
     assert.equal(await alice.execute('echo "[$GREETING]"'), '[]');
     assert.equal((await inspect())?.Id, first.Id);
 
-    const stopped = await command(['stop', '--user', user], variables);
+    const stopped = await command(['stop', '--user', user], place.variables);
     assert.equal(stopped.code, 0, stopped.err);
     await waitFor(async () => (await inspect())?.State.Running === false, 10_000);
     assert.equal(await alice.execute('echo $GREETING; cat ~/note'), 'hello\nkept');
@@ -200,7 +175,7 @@ describe('an edited policy', { skip: await withoutDocker() }, () => {
     const step = (await planned('window', spec, user)).find(({ action }) => action === 'replace');
     assert.equal(step?.when, opens.toISOString());
 
-    await declare('window', spec);
+    await place.declare('window', spec);
     // A new terminal is no replacement: with it, this revision has run.
     await waitFor(
       async () => (await asUser(program, randomUUID(), 'window').execute('echo $GREETING')) === 'hello',
@@ -225,7 +200,7 @@ describe('an edited policy', { skip: await withoutDocker() }, () => {
     const [step] = await planned('missing-image', spec, user);
     assert.equal(step?.action, 'replace');
     assert.equal(step.changes[0]?.field, 'image');
-    await declare('missing-image', spec);
+    await place.declare('missing-image', spec);
     await waitFor(() => /no\/such-image:1 is not on the Docker host/.test(program.log()), 15_000);
     assert.equal((await inspect())?.Id, first.Id);
     assert.equal(await alice.execute('cat ~/note'), 'kept');

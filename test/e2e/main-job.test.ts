@@ -1,21 +1,13 @@
 /** The main job as Open WebUI sees it, on every backend: a policy file in, each user's own terminal out. */
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { withoutDocker } from '../engines.ts';
-import {
-  asUser,
-  command,
-  key,
-  type RunningProgram,
-  removeFolder,
-  serve,
-  temporaryFolder,
-  waitFor,
-} from './program.ts';
+import { makePlace, type Place } from './place.ts';
+import { asUser, command, key, type RunningProgram, serve, waitFor } from './program.ts';
 
 const backends = [
   { backend: 'docker', workers: 1, skip: await withoutDocker() },
@@ -30,36 +22,21 @@ async function json(response: Response): Promise<Record<string, unknown>> {
   return { ...body };
 }
 
-function policy(name: string, spec: string): string {
-  return `apiVersion: terminals.openwebui.com/v1alpha1\nkind: Policy\nmetadata: {name: ${name}}\nspec:\n${spec}\n`;
-}
-
 for (const { backend, workers, skip } of backends) {
   describe(`main job on ${backend}${workers === 1 ? '' : ` by ${workers} workers`}`, { skip }, () => {
-    let folder: string;
-    let policies: string;
-    let variables: Record<string, string>;
+    let place: Place;
     let program: RunningProgram;
 
     before(async () => {
-      folder = await temporaryFolder();
-      policies = path.join(folder, 'policies');
-      await mkdir(policies);
-      await writeFile(path.join(policies, 'default.yaml'), policy('default', '  idleTimeoutMinutes: 30'));
-      await writeFile(path.join(policies, 'short.yaml'), policy('short', '  idleTimeoutMinutes: 0.05'));
-      variables = {
-        TERMINALS_BACKEND: backend,
-        TERMINALS_WORKERS: String(workers),
-        TERMINALS_DATA_DIR: path.join(folder, 'data'),
-        TERMINALS_POLICIES_DIR: policies,
-      };
-      program = await serve(variables);
+      place = await makePlace(backend, { TERMINALS_WORKERS: String(workers) });
+      await place.declare('default', { idleTimeoutMinutes: 30 });
+      await place.declare('short', { idleTimeoutMinutes: 0.05 });
+      program = await serve(place.variables);
     });
 
     after(async () => {
       await program?.stop();
-      await command(['delete', '--all', '--yes'], variables);
-      await removeFolder(folder);
+      await place?.clear();
     });
 
     test('a user runs a command in a terminal of their own', async () => {
@@ -138,7 +115,7 @@ for (const { backend, workers, skip } of backends) {
         `echo $$ > ${mark}-${user}; sleep 600 > /dev/null 2>&1 & echo started`,
       );
       await program.stop();
-      program = await serve(variables);
+      program = await serve(place.variables);
       assert.match(
         await asUser(program, user).execute(
           `pgrep -f '[s]leep 600' > /dev/null && echo alive; cat ${mark}-${user}`,
@@ -151,7 +128,7 @@ for (const { backend, workers, skip } of backends) {
       const user = randomUUID();
       await asUser(program, user).execute('sleep 700 > /dev/null 2>&1 & echo started');
       await program.kill();
-      program = await serve(variables);
+      program = await serve(place.variables);
       assert.equal(
         await asUser(program, user).execute("pgrep -f '[s]leep 700' > /dev/null && echo alive"),
         'alive',
@@ -164,7 +141,7 @@ for (const { backend, workers, skip } of backends) {
       await alice.execute('echo kept > ~/kept.txt; sleep 800 > /dev/null 2>&1 & echo started');
       await waitFor(
         async () => {
-          const { out } = await command(['list', '--json'], variables);
+          const { out } = await command(['list', '--json'], place.variables);
           const terminals: { user: string; phase: string }[] = JSON.parse(out);
           return terminals.find((one) => one.user === user)?.phase === 'Idle' ? true : undefined;
         },
@@ -177,7 +154,7 @@ for (const { backend, workers, skip } of backends) {
     test('a broken policy file changes nothing and says where it is broken', async () => {
       const user = randomUUID();
       const before = await asUser(program, user).execute('echo $PPID');
-      const file = path.join(policies, 'default.yaml');
+      const file = path.join(place.policies, 'default.yaml');
       await writeFile(file, 'kind: Policy\n  broken: [');
       await waitFor(
         () => (/default\.yaml:2:\d+: error/.test(program.log()) ? true : undefined),
@@ -185,13 +162,12 @@ for (const { backend, workers, skip } of backends) {
         () => program.log().slice(-2000),
       );
       assert.equal(await asUser(program, user).execute('echo $PPID'), before);
-      await writeFile(`${file}.new`, policy('default', '  idleTimeoutMinutes: 30'));
-      await rename(`${file}.new`, file);
+      await place.declare('default', { idleTimeoutMinutes: 30 });
     });
 
     test('a new policy is there as soon as its file is, and gone with it', async () => {
-      const file = path.join(policies, 'late.yaml');
-      await writeFile(file, policy('late', '  env: {GREETING: hello}'));
+      const file = path.join(place.policies, 'late.yaml');
+      await place.declare('late', { env: { GREETING: 'hello' } });
       const late = asUser(program, randomUUID(), 'late');
       await waitFor(
         async () => ((await late.request('/files/cwd')).status === 200 ? true : undefined),
@@ -223,7 +199,7 @@ for (const { backend, workers, skip } of backends) {
         assert.equal((await fetch(`${base}/openapi.json`)).status, 401);
         assert.equal((await fetch(`${base}/system`)).status, 401);
       }
-      const { out } = await command(['list', '--json'], variables);
+      const { out } = await command(['list', '--json'], place.variables);
       assert.ok(
         !JSON.parse(out).some(
           ({ user }: { user: string }) => user === 'system' || user.includes('discovery'),

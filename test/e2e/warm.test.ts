@@ -1,20 +1,12 @@
 /** Terminals that are ready before anybody asks, and what the host has room for, through the whole program on Docker. */
 import assert from 'node:assert/strict';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { docker } from '../backend/docker/engine.ts';
 import { withoutDocker } from '../engines.ts';
-import {
-  asUser,
-  command,
-  key,
-  type RunningProgram,
-  removeFolder,
-  serve,
-  temporaryFolder,
-  waitFor,
-} from './program.ts';
+import { makePlace, type Place } from './place.ts';
+import { asUser, command, key, type RunningProgram, serve, waitFor } from './program.ts';
 
 const policy = 'ready';
 const uuid = 'c0ffee00-1234-4abc-8def-0123456789ab';
@@ -51,45 +43,28 @@ async function containers(): Promise<readonly Seen[]> {
 const isWarm = ({ name }: Seen) => name.startsWith('terminals-warm_');
 
 describe('terminals that are warm', { skip: await withoutDocker() }, () => {
-  let folder: string;
-  let variables: Record<string, string>;
+  let place: Place;
   let program: RunningProgram;
 
   before(async () => {
-    folder = await temporaryFolder();
-    await mkdir(path.join(folder, 'policies'));
-    variables = {
-      TERMINALS_BACKEND: 'docker',
-      TERMINALS_DATA_DIR: path.join(folder, 'data'),
-      TERMINALS_POLICIES_DIR: path.join(folder, 'policies'),
-      TERMINALS_MAX_TERMINALS: '24',
-    };
+    place = await makePlace('docker', { TERMINALS_MAX_TERMINALS: '24' });
     await declare({ warm: 5 });
-    program = await serve(variables);
+    program = await serve(place.variables);
   });
 
   after(async () => {
     await program?.stop();
-    await command(['delete', '--all', '--yes'], variables);
-    await removeFolder(folder);
+    await place?.clear();
   });
 
-  async function declare(spec: object, idleAfterMinutes = 60): Promise<void> {
-    const file = path.join(folder, 'policies', `${policy}.yaml`);
-    const document = {
-      apiVersion: 'terminals.openwebui.com/v1alpha1',
-      kind: 'Policy',
-      metadata: { name: policy },
-      spec: {
-        persistence: { enabled: false },
-        resources: { limits: { cpu: '1', memory: '256Mi' } },
-        rollout: { when: 'idle', idleAfterMinutes },
-        startTimeoutSeconds: 120,
-        ...spec,
-      },
-    };
-    await writeFile(`${file}.new`, JSON.stringify(document));
-    await rename(`${file}.new`, file);
+  function declare(spec: object, idleAfterMinutes = 60): Promise<void> {
+    return place.declare(policy, {
+      persistence: { enabled: false },
+      resources: { limits: { cpu: '1', memory: '256Mi' } },
+      rollout: { when: 'idle', idleAfterMinutes },
+      startTimeoutSeconds: 120,
+      ...spec,
+    });
   }
 
   async function warmCount(): Promise<number> {
@@ -120,7 +95,7 @@ describe('terminals that are warm', { skip: await withoutDocker() }, () => {
     await ready(5);
     const keys = (await containers()).map((one) => one.key);
     assert.equal(new Set(keys).size, 6);
-    const { out } = await command(['list'], variables);
+    const { out } = await command(['list'], place.variables);
     assert.equal(out.split('\n').filter((line) => line.includes('(warm)')).length, 5, out);
   });
 
@@ -134,13 +109,13 @@ describe('terminals that are warm', { skip: await withoutDocker() }, () => {
     await new Promise((resolve) => setTimeout(resolve, 30));
     await program.kill();
     await Promise.all(asked);
-    program = await serve(variables);
+    program = await serve(place.variables);
     for (const user of users) {
       assert.equal(await asUser(program, user, policy).execute(`echo '${user}' > me; cat me`), user);
     }
     assert.equal(await asUser(program, uuid, policy).execute('echo still there'), 'still there');
     await program.kill();
-    program = await serve(variables);
+    program = await serve(place.variables);
     for (const user of users) assert.equal(await asUser(program, user, policy).execute('cat me'), user);
     await ready(5);
     const all = await containers();
@@ -225,7 +200,12 @@ describe('terminals that are warm', { skip: await withoutDocker() }, () => {
   });
 
   test('fewer are kept where fewer are wanted, and none where the policy is gone', async () => {
-    await command(['delete', '--all', '--yes'], variables);
+    // A terminal that is being replaced meanwhile is there again.
+    const deleted = async () => {
+      await command(['delete', '--all', '--yes'], place.variables);
+      return (await containers()).every(isWarm) || undefined;
+    };
+    await waitFor(deleted, 60_000);
     await declare({ warm: 2 });
     await ready(2);
     await declare({ warm: 1 });
@@ -236,7 +216,7 @@ describe('terminals that are warm', { skip: await withoutDocker() }, () => {
         () => program.log().slice(-3_000),
       );
     await count(1);
-    const file = path.join(folder, 'policies', `${policy}.yaml`);
+    const file = path.join(place.policies, `${policy}.yaml`);
     await rename(file, `${file}.gone`);
     await count(0);
   });

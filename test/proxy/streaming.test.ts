@@ -115,6 +115,26 @@ test('a client that does not read holds the terminal back', async (t) => {
   assert.ok(sent < 64 * 1024 * 1024, `${sent} bytes were taken from the terminal`);
 });
 
+test('a body that came in several pieces while its terminal started goes on whole', async (t) => {
+  const proxy = await stack(t);
+  proxy.upstream.handle = (request, response) => request.pipe(response);
+  const started = Promise.withResolvers<void>();
+  proxy.backend.inject('create', { before: () => started.promise });
+  const body = randomBytes(150_000);
+  const client = open(proxy, '/echo', { headers: { ...asAlice, 'content-length': body.length } });
+  client.end(body);
+  await once(client, 'finish');
+  await until(() => proxy.backend.count('create') === 1, 'the start began');
+  // All of it is here by then.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  started.resolve();
+  const response = await answerOf(client);
+  assert.equal(response.statusCode, 200);
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk);
+  assert.ok(Buffer.concat(chunks).equals(body));
+});
+
 test('a body keeps its framing: a length stays a length, and a body without one stays without', async (t) => {
   const proxy = await stack(t);
   await send(proxy, '/x', { method: 'POST', body: 'hello' });

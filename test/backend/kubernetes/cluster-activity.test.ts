@@ -4,7 +4,7 @@ import { type TerminalResource, terminals } from '../../../src/operator/terminal
 import type { Desired } from '../../../src/terminal/terminal.ts';
 import { withoutCluster } from '../../engines.ts';
 import { type Cluster, openCluster, until } from '../../operator/cluster.ts';
-import { backendOn, never, pretendKubelet, running, silent } from './fixtures.ts';
+import { backendOn, never, operated, pretendKubelet, running, silent } from './fixtures.ts';
 
 const skip = await withoutCluster();
 const minute = 60_000;
@@ -21,10 +21,7 @@ function writes(requests: readonly string[]): number {
 test('the last use is written at most once a minute', {
   skip,
 }, async (t) => {
-  const cluster = await openCluster(t);
-  const { backend, desired, requests } = backendOn(t, cluster);
-  cluster.operator();
-  pretendKubelet(t, cluster);
+  const { cluster, backend, desired, requests } = await operated(t);
   const wanted = desired('alice');
   await backend.create(wanted, silent, never);
   const start = Date.now();
@@ -77,10 +74,7 @@ test('the operator stops it by that time, and a request at any orchestrator wake
 });
 
 test('a use from before it was stopped does not wake it', { skip }, async (t) => {
-  const cluster = await openCluster(t);
-  const { backend, desired, requests } = backendOn(t, cluster);
-  cluster.operator();
-  pretendKubelet(t, cluster);
+  const { backend, desired, requests } = await operated(t);
   const wanted = desired('alice');
   await backend.create(wanted, silent, never);
   const used = Date.now() + 1_000;
@@ -92,10 +86,7 @@ test('a use from before it was stopped does not wake it', { skip }, async (t) =>
 });
 
 test('a terminal that others replace is not used by that', { skip }, async (t) => {
-  const cluster = await openCluster(t);
-  const { backend, desired, requests } = backendOn(t, cluster);
-  cluster.operator();
-  pretendKubelet(t, cluster);
+  const { backend, desired, requests } = await operated(t);
   await backend.create(desired('alice'), silent, never);
   const before = requests.length;
   await backend.replace(desired('alice', { env: { A: 'b' } }), silent, never);

@@ -20,7 +20,7 @@ import type {
   TerminalKey,
   UserId,
 } from '../../../src/terminal/terminal.ts';
-import { type Cluster, kubeConfig, quiet } from '../../operator/cluster.ts';
+import { type Cluster, kubeConfig, openCluster, quiet } from '../../operator/cluster.ts';
 
 /** The image that no node has. */
 export const missingImage = 'localhost/missing:1';
@@ -96,6 +96,15 @@ export function backendOn(t: TestContext, cluster: Cluster, options: TestBackend
     return { key, name: terminalName(key), ...renderTemplate({ ...spec, ...changes }, backend.platform) };
   };
   return { backend, requests: client.requests, seen, desired };
+}
+
+/** A cluster with an operator and a kubelet, and one orchestrator's backend on it. */
+export async function operated(t: TestContext): Promise<TestBackend & { readonly cluster: Cluster }> {
+  const cluster = await openCluster(t);
+  const one = backendOn(t, cluster);
+  cluster.operator();
+  pretendKubelet(t, cluster);
+  return { cluster, ...one };
 }
 
 /** Says of every Pod that it is ready, or that its image can't be pulled, after the time that this takes. */

@@ -10,6 +10,7 @@ import {
   keyOf,
   missingImage,
   never,
+  operated,
   phases,
   pretendKubelet,
   running,
@@ -22,10 +23,7 @@ const skip = await withoutCluster();
 test('a first request declares the Terminal as the policy says, and waits until its Pod is ready', {
   skip,
 }, async (t) => {
-  const cluster = await openCluster(t);
-  const { backend, desired } = backendOn(t, cluster);
-  cluster.operator();
-  pretendKubelet(t, cluster);
+  const { cluster, backend, desired } = await operated(t);
   const progress: string[] = [];
   const persistence = { enabled: true, size: '3Gi' };
   const wanted = desired('Alice@example.org', { idleTimeoutMinutes: 7, persistence, env: { A: 'b' } });
@@ -52,10 +50,7 @@ test('a first request declares the Terminal as the policy says, and waits until 
 test('what is known comes from the caches: nothing is asked of the API server for a request', {
   skip,
 }, async (t) => {
-  const cluster = await openCluster(t);
-  const { backend, desired, requests } = backendOn(t, cluster);
-  cluster.operator();
-  pretendKubelet(t, cluster);
+  const { backend, desired, requests } = await operated(t);
   const wanted = desired('alice');
   await backend.create(wanted, silent, never);
   const before = requests.length;
@@ -69,10 +64,7 @@ test('what is known comes from the caches: nothing is asked of the API server fo
 });
 
 test('nobody is sent to a Pod that is not ready', { skip }, async (t) => {
-  const cluster = await openCluster(t);
-  const { backend, desired, seen } = backendOn(t, cluster);
-  cluster.operator();
-  pretendKubelet(t, cluster);
+  const { cluster, backend, desired, seen } = await operated(t);
   const wanted = desired('alice');
   await backend.create(wanted, silent, never);
   await setReady(cluster, wanted.name, false);
@@ -86,10 +78,7 @@ test('nobody is sent to a Pod that is not ready', { skip }, async (t) => {
 test('an image that can not be pulled fails the request at once, with what the node says', {
   skip,
 }, async (t) => {
-  const cluster = await openCluster(t);
-  const { backend, desired } = backendOn(t, cluster);
-  cluster.operator();
-  pretendKubelet(t, cluster);
+  const { backend, desired } = await operated(t);
   const wanted = desired('alice', { image: missingImage, startTimeoutSeconds: 600 });
   const start = performance.now();
   await assert.rejects(
@@ -128,10 +117,7 @@ test('without an operator a start ends with a word on what it waits for', { skip
 });
 
 test('a stopped terminal keeps its home and its key, and comes back with both', { skip }, async (t) => {
-  const cluster = await openCluster(t);
-  const { backend, desired, seen } = backendOn(t, cluster);
-  cluster.operator();
-  pretendKubelet(t, cluster);
+  const { cluster, backend, desired, seen } = await operated(t);
   const wanted = desired('alice', { idleTimeoutMinutes: 0 });
   const before = await backend.create(wanted, silent, never);
   const pod = (await cluster.pod(wanted.name)).metadata.uid;
@@ -185,10 +171,7 @@ test('another workload gives it another Pod, and no orchestrator sends anybody t
 test('limits and settings change in place, and a workload that waits for its time stays', {
   skip,
 }, async (t) => {
-  const cluster = await openCluster(t);
-  const { backend, desired } = backendOn(t, cluster);
-  cluster.operator();
-  pretendKubelet(t, cluster);
+  const { cluster, backend, desired } = await operated(t);
   const first = desired('alice');
   await backend.create(first, silent, never);
   const wanted = desired('alice', {
@@ -214,10 +197,7 @@ test('limits and settings change in place, and a workload that waits for its tim
 });
 
 test('deleted with its files, it is made anew with another key and home', { skip }, async (t) => {
-  const cluster = await openCluster(t);
-  const { backend, desired, seen } = backendOn(t, cluster);
-  cluster.operator();
-  pretendKubelet(t, cluster);
+  const { cluster, backend, desired, seen } = await operated(t);
   const wanted = desired('alice');
   await backend.create(wanted, silent, never);
   const uid = (await cluster.get(terminals, wanted.name))?.metadata.uid;

@@ -8,7 +8,7 @@ import { keepAnnotation, resetAnnotation } from '../../../src/operator/reset-req
 import { terminals } from '../../../src/operator/terminal-resource.ts';
 import { withoutCluster } from '../../engines.ts';
 import { type Cluster, openCluster, until } from '../../operator/cluster.ts';
-import { backendOn, never, pretendKubelet, running, silent } from './fixtures.ts';
+import { backendOn, never, operated, pretendKubelet, running, silent } from './fixtures.ts';
 
 const skip = await withoutCluster();
 const weekly = { reset: { schedule: '@weekly', timezone: 'UTC', keep: ['notes'] } };
@@ -22,10 +22,7 @@ function countEmptiers({ client, namespace }: Cluster): Promise<number> {
 }
 
 test('a reset resolves when the home is empty, and the next request has it', { skip }, async (t) => {
-  const cluster = await openCluster(t);
-  const { backend, desired } = backendOn(t, cluster);
-  cluster.operator();
-  pretendKubelet(t, cluster);
+  const { cluster, backend, desired } = await operated(t);
   const wanted = desired('alice', weekly);
   running(await backend.create(wanted, silent, never));
   const before = Date.now();
