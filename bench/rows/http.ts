@@ -36,7 +36,7 @@ export const http: RowGroup = {
     const field = await context.field();
     const wanted = rows.filter(({ row }) => context.wants('http', row));
     // A quick run has no time for rows that go the same way as others.
-    const chosen = wanted.filter(({ row }) => !context.quick || row === 'get-1' || row === 'get-64');
+    const chosen = wanted.filter(({ row }) => !context.quick || row === 'get-64');
     for (let process = 0; process < context.pick(nodeProcesses, 1); process += 1) {
       if (process > 0) await field.renewNode();
       if (!context.quick && chosen[0]) await warmUp(field, chosen[0], 3);
