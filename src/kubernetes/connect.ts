@@ -22,16 +22,13 @@ export interface Connection {
 
 const ownNamespace = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 
-/** What the library takes where nothing names a cluster: one at localhost:8080, which would be asked for ever. */
-const madeUpContext = 'loaded-context';
-
 /** Connects to nothing yet. @throws EngineUnavailableError where no cluster is named */
 export function connect({ kubeconfig, namespace }: ConnectOptions): Connection {
   const config = new KubeConfig();
   try {
     if (kubeconfig === null) config.loadFromDefault();
     else config.loadFromFile(kubeconfig);
-    if (config.getCurrentContext() === madeUpContext) throw new Error('neither a kubeconfig nor an account');
+    if (isMadeUp(config)) throw new Error('neither a kubeconfig nor an account');
     const client = new KubeClient(config);
     return { config, client, namespace: namespace ?? namespaceOf(config) };
   } catch (error) {
@@ -41,6 +38,12 @@ export function connect({ kubeconfig, namespace }: ConnectOptions): Connection {
       { cause: error },
     );
   }
+}
+
+/** Where nothing names a cluster, the library takes one that may be at this address, and would be asked for ever. */
+function isMadeUp(config: KubeConfig): boolean {
+  const server = config.getCurrentCluster()?.server;
+  return config.getCurrentContext() === 'loaded-context' && server === 'http://localhost:8080';
 }
 
 function namespaceOf(config: KubeConfig): string {
