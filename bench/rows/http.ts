@@ -39,7 +39,7 @@ export const http: RowGroup = {
     const chosen = wanted.filter(({ row }) => !context.quick || row === 'get-64');
     for (let process = 0; process < context.pick(nodeProcesses, 1); process += 1) {
       if (process > 0) await field.renewNode();
-      if (!context.quick && chosen[0]) await warmUp(field, chosen[0], 3);
+      if (!context.quick && chosen[0]) await warmUp(field, chosen[0], 2);
       for (const row of chosen) {
         if (!context.quick) await warmUp(field, row, 1);
         for (let round = 0; round < context.pick(rounds, 1); round += 1) {

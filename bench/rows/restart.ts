@@ -21,7 +21,7 @@ export const restart: RowGroup = {
     for (let from = 0; from < users.length; from += atOnce) {
       await askAll(field.terminals, users.slice(from, from + atOnce));
     }
-    for (let round = 0; round < context.pick(3, 1); round += 1) {
+    for (let round = 0; round < context.pick(5, 1); round += 1) {
       const program = await field.restartTerminals();
       await askAll(program, users);
       const ms = performance.now() - program.startedAt;
