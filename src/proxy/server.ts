@@ -17,7 +17,6 @@ import { type Discovery, type DiscoveryPath, discoveryPaths } from './discovery.
 import type { Gateway } from './gateway.ts';
 import { problemOf, sendProblem } from './problem.ts';
 import { parseTarget, pathOnly } from './target.ts';
-import { inFlightBytes } from './upstreams.ts';
 
 export interface ServerOptions {
   /** null: this process serves no terminals. */
@@ -93,12 +92,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
  * @param own where all others go
  */
 function httpServer(gateway: Gateway | null, own: RequestListener, closing: () => boolean): Server {
-  const options = {
-    requestTimeout: 0,
-    keepAliveTimeout: 75_000,
-    optimizeEmptyRequests: true,
-    highWaterMark: inFlightBytes,
-  };
+  const options = { requestTimeout: 0, keepAliveTimeout: 75_000, optimizeEmptyRequests: true };
   return http.createServer(options, (request: IncomingMessage, response: ServerResponse) => {
     if (gateway === null || destination(request) !== 'terminal') {
       own(request, response);

@@ -14,19 +14,13 @@ const Pool: new (origin: string, options: UndiciPool.Options) => Connections = c
   'undici/lib/dispatcher/pool.js',
 );
 
-/**
- * So much of a body waits in this process, either way. With Node's own 64 KiB every piece of a large one would stop the other
- * side: 64 MiB that are echoed while they come in take twice the CPU.
- */
-export const inFlightBytes = 256 * 1024;
-
 const poolOptions = {
   pipelining: 1,
   connections: 128,
   // Below Open Terminal's own 5 s, so that a connection is never used while its server closes it.
   keepAliveTimeout: 4_000,
   keepAliveMaxTimeout: 4_000,
-  connect: { timeout: 5_000, highWaterMark: inFlightBytes },
+  connect: { timeout: 5_000 },
   // Open WebUI gives a request 300 s; a terminal that has not begun to answer by then never will for it.
   headersTimeout: 300_000,
   // A stream may be silent for long, e.g. a log that is followed.
