@@ -63,8 +63,7 @@ export class WorkerProcess implements Holder {
 
   /** Resolves when it knows all that it was told; one that is too busy is left behind. */
   async keepUp(): Promise<void> {
-    if (!this.serves) return;
-    await this.#channel.ask('keepUp', null, AbortSignal.timeout(promptMs)).catch(() => undefined);
+    if (this.serves) await this.answers(promptMs);
   }
 
   /** Whether it says something within the time. */

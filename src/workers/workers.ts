@@ -38,7 +38,6 @@ export class Workers {
   #past: MetricsSnapshot[] = [];
   #waitedFor = 0;
   #failures = 0;
-  readonly #draining = new AbortController();
   #state: 'starting' | 'serving' | 'draining' = 'starting';
 
   constructor(options: WorkersOptions) {
@@ -95,7 +94,6 @@ export class Workers {
   /** Lets them end what they do, and ends them. */
   async drain(): Promise<void> {
     this.#state = 'draining';
-    this.#draining.abort();
     for (const restart of this.#restarts) clearTimeout(restart);
     await Promise.all([...this.#running].map((worker) => worker.drain(drainMs + lateMs)));
   }
@@ -106,10 +104,9 @@ export class Workers {
 
   /** Connections still go to one that does not come round any more, and wait there. */
   async #watch(): Promise<void> {
-    const { signal } = this.#draining;
     for (;;) {
-      await delay(this.#hungMs / 2, undefined, { signal, ref: false }).catch(() => undefined);
-      if (signal.aborted) return;
+      await delay(this.#hungMs / 2, undefined, { ref: false });
+      if (this.#state === 'draining') return;
       await Promise.all([...this.#running].filter(({ serves }) => serves).map((one) => this.#endIfHung(one)));
     }
   }
