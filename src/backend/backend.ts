@@ -18,10 +18,15 @@ export type BackendKind = 'docker' | 'process' | 'kubernetes-operator';
 
 /** Told of anything that may have changed; the receiver looks again, it never trusts the event's content. */
 export interface BackendListener {
-  /** This terminal changed: here is what it is now (undefined: gone). */
-  changed(key: TerminalKey, actual: Actual | undefined): void;
-  /** The event stream was lost and is back: everything was listed again. */
-  relisted(all: readonly Actual[]): void;
+  /** Grows with whatever is recorded of a terminal. Read before the engine is asked, it says how old the answer is. */
+  readonly count: number;
+  /**
+   * This terminal changed: here is what it is (undefined: gone).
+   * @param since `count` before the engine was asked (absent: just now)
+   */
+  changed(key: TerminalKey, actual: Actual | undefined, since?: number): void;
+  /** The event stream was lost and is back: everything was listed again. @param since as for `changed` */
+  relisted(all: readonly Actual[], since?: number): void;
 }
 
 /** Called with a short sentence while something long is under way, e.g. "pulling 45 %". */

@@ -36,13 +36,17 @@ export class Hearing implements BackendListener {
     return this.#synced;
   }
 
-  /** @param actual undefined: it isn't there */
-  changed(key: TerminalKey, actual: Actual | undefined): void {
+  get count(): number {
+    return this.#options.observations.count;
+  }
+
+  changed(key: TerminalKey, actual: Actual | undefined, since = this.count): void {
     const { registry, queue, admission, look } = this.#options;
     if (key.user === discoveryUser) return;
     const entry = registry.entry(key, this.#lastActivity(actual));
     if (entry.taken) return;
-    if (queue.isRunning(entry.name)) {
+    // What is told while it is worked on, or was done with it since, is no longer how it is: the backend is asked.
+    if (queue.isRunning(entry.name) || entry.recordedAt > since) {
       entry.observed = false;
       entry.stale = true;
       queue.add(entry.name, false);
@@ -54,8 +58,7 @@ export class Hearing implements BackendListener {
     registry.prune(entry);
   }
 
-  /** @param since what was recorded after this count (`Observations.count`) is younger than the list */
-  relisted(all: readonly Actual[], since = this.#options.observations.count): void {
+  relisted(all: readonly Actual[], since = this.count): void {
     const { registry, queue, admission, listed } = this.#options;
     const known = (entry: Entry) => queue.isRunning(entry.name) || entry.taken || entry.recordedAt > since;
     const seen = new Set<TerminalName>();

@@ -105,10 +105,14 @@ export class MemoryBackend implements Backend {
     this.#put(key, actual);
   }
 
-  /** The connection to the engine came back: everything is listed again. */
+  /** The connection to the engine came back: everything is listed again. Where events are late, so is what the list says. */
   comesBack(): void {
     this.up = true;
-    this.#listener?.relisted([...this.#terminals.values()]);
+    const all = [...this.#terminals.values()];
+    const since = this.#listener?.count;
+    const late = Math.max(...this.delays) - 1;
+    if (late === 0) this.#listener?.relisted(all, since);
+    else void this.#afterTurns(late).then(() => this.#listener?.relisted(all, since));
   }
 
   // --- the interface -------------------------------------------------------
@@ -224,10 +228,15 @@ export class MemoryBackend implements Backend {
   /** As by an engine that is asked after the event: its answer may be older than what was done meanwhile. */
   async #tell(key: TerminalKey, turns: number): Promise<void> {
     const half = Math.floor(turns / 2);
-    for (let turn = 0; turn < turns - half; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    await this.#afterTurns(turns - half);
     const seen = this.actual(key);
-    for (let turn = 0; turn < half; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-    this.#listener?.changed(key, seen);
+    const since = this.#listener?.count;
+    await this.#afterTurns(half);
+    this.#listener?.changed(key, seen, since);
+  }
+
+  async #afterTurns(count: number): Promise<void> {
+    for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
   }
 
   #running(desired: Desired): RunningTerminal {

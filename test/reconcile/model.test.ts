@@ -11,7 +11,7 @@ import { GoodStore } from '../../src/reconcile/good-store.ts';
 import { type Reached, Reconciler } from '../../src/reconcile/reconciler.ts';
 import { Templates } from '../../src/reconcile/templates.ts';
 import { isNobody, terminalName } from '../../src/terminal/names.ts';
-import type { TerminalKey } from '../../src/terminal/terminal.ts';
+import type { RunningTerminal, TerminalKey } from '../../src/terminal/terminal.ts';
 import { steady } from '../terminal/fixtures.ts';
 import { capturedLog, keyOf, MemoryPolicies, policyOf, temporaryFolder, turns } from './harness.ts';
 import { type Call, MemoryBackend, type Operation } from './memory-backend.ts';
@@ -27,6 +27,7 @@ const seedsThatFailed = [
   { seed: -1743711304, numRuns: 100 },
   { seed: -912539584, path: '1905', numRuns: 1 },
   { seed: 1023258189, path: '3786', numRuns: 1 },
+  { seed: 299329791, path: '1977', numRuns: 1 },
 ];
 
 const users = ['alice', 'bob', 'carol'];
@@ -89,6 +90,7 @@ class World {
       log,
       resyncMs: 1_000_000,
     });
+    this.reconciler.onGone((terminal) => this.#cut(terminal));
     await this.reconciler.start();
   }
 
@@ -97,6 +99,15 @@ class World {
     const used = name !== null && this.inUse.has(name);
     if (used && this.when === 'idle' && (operation === 'stop' || operation === 'remove')) {
       this.violations.push(`${operation} of ${name}, which is in use`);
+    }
+  }
+
+  /** Looks whose connections are closed: nobody's whose terminal runs on. */
+  #cut({ name, key, startedAt }: RunningTerminal): void {
+    const actual = this.backend.actual(key);
+    const runs = actual?.phase === 'Running' && actual.startedAt === startedAt;
+    if (runs && this.inUse.has(name) && !this.warned.has(name)) {
+      this.violations.push(`the connections to ${name}, which is in use, were closed`);
     }
   }
 

@@ -112,13 +112,14 @@ export class Listing {
         return;
       }
       looking.add(id);
+      const since = listener.count;
       try {
         const info = await containers.inspect(id, signal);
         if (info === null) known.delete(id);
         // One that is gone, or was renamed, may have been replaced by now: what counts is what bears the name.
         const seen = info && containers.observe(info);
         const same = seen?.name === terminalName(key);
-        listener.changed(key, same ? seen : await inspect(key, signal));
+        listener.changed(key, same ? seen : await inspect(key, signal), since);
       } catch (error) {
         if (!signal.aborted) log.warn({ err: error }, 'a changed container could not be inspected');
       }
@@ -142,7 +143,8 @@ export class Listing {
         connected: async () => {
           known.clear();
           opened.resolve();
-          listener.relisted(await this.list(signal));
+          const since = listener.count;
+          listener.relisted(await this.list(signal), since);
         },
         lost: () => opened.resolve(),
       },

@@ -101,9 +101,12 @@ export class ProcessBackend implements Backend {
 
   async #tell(key: TerminalKey): Promise<void> {
     try {
+      // Nothing has to be said to who is here by the time of the answer and was not before.
+      const asking = Array.from(this.#listeners, (listener) => ({ listener, since: listener.count }));
       const record = await this.#states.read(terminalName(key));
       const actual = record ? await this.#observe(record) : undefined;
-      for (const listener of this.#listeners) listener.changed(key, actual);
+      for (const { listener, since } of asking)
+        if (this.#listeners.has(listener)) listener.changed(key, actual, since);
     } catch (error) {
       this.#log.warn(
         { err: error, terminal: terminalName(key) },

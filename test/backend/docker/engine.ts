@@ -194,6 +194,7 @@ export async function until<T>(
 
 /** What a backend told about one user's terminal, newest last; `gone` where there was none any more. */
 export class Told implements BackendListener {
+  readonly count = 0;
   readonly phases: string[] = [];
   readonly relists: (readonly Actual[])[] = [];
   readonly #user: string;

@@ -84,6 +84,7 @@ export function backendOn(t: TestContext, cluster: Cluster, options: TestBackend
   t.after(() => backend.close());
   const seen: TestBackend['seen'] = [];
   const listener: BackendListener = {
+    count: 0,
     changed: (key, actual) => seen.push([key, actual]),
     relisted: (all) => {
       for (const actual of all) seen.push([actual.key, actual]);

@@ -124,6 +124,7 @@ export async function execute(
 
 /** Collects what a backend tells, and waits for it. */
 export class Told implements BackendListener {
+  readonly count = 0;
   readonly changes: { readonly key: TerminalKey; readonly phase: string | undefined }[] = [];
   #waiting: (() => void) | null = null;
 
