@@ -233,3 +233,23 @@ test("no terminal's key is in the log", async (t) => {
   await until(() => lines.some(({ msg }) => msg === 'reconcile failed'), 'the failure is in the log');
   assert.ok(!JSON.stringify(lines).includes(terminal.apiKey));
 });
+
+for (const late of ['a list', 'an event'] as const) {
+  test(`${late} that tells of what was before a terminal ran neither closes its connections nor keeps anybody from it`, async (t) => {
+    const { backend, reconciler } = await harness(t);
+    const closed: string[] = [];
+    reconciler.onGone(({ name }) => closed.push(name));
+    backend.delays = [40];
+    // Both are answered now, when there is nothing, and told once it runs.
+    if (late === 'a list') backend.comesBack();
+    else backend.outside(alice, undefined);
+    await turns(21);
+    const { terminal } = await reconciler.reach(alice, patient);
+    await turns(60);
+    assert.deepEqual(closed, []);
+    const reached = reconciler.reach(alice, patient);
+    assert.ok(!(reached instanceof Promise));
+    assert.equal(reached.terminal.startedAt, terminal.startedAt);
+    assert.deepEqual(backend.changes, ['create']);
+  });
+}
