@@ -54,8 +54,9 @@ async function firstHealthy(candidates: readonly Address[], signal: AbortSignal)
   const asked = candidates.map(async (address) => ({ address, healthy: await isHealthy(address, signal) }));
   const any = await Promise.race([...asked.map(ifHealthy), Promise.all(asked).then(() => null)]);
   if (any === null || any === only) return any;
-  const best = await Promise.race([asked[0], sleep(graceMs)]);
-  return best?.healthy ? only : any;
+  // It may have come up just after it was asked, and whoever can't be reached now is not asked again later.
+  const again = asked[0]?.then(({ healthy }) => healthy || isHealthy(only, signal));
+  return (await Promise.race([again, sleep(graceMs, false)])) ? only : any;
 }
 
 /** Settles only for one that is healthy. */

@@ -5,7 +5,7 @@
 import { inPlaceChanges } from '../terminal/changes.ts';
 import type { Actual, FieldChange, Template } from '../terminal/terminal.ts';
 
-/** `limits` are put right in place, `network` by a replacement; one that was `removed` is made anew when it is asked for. */
+/** `limits` and `network` are put right in place; one that was `removed` is made anew when it is asked for. */
 export type DriftKind = 'limits' | 'network' | 'removed';
 
 export interface Drift {

@@ -4,11 +4,7 @@ import type { Actual, FieldChange, Limits, Settings, Template, WorkloadFingerpri
 
 /** What differs between the workload a terminal was made from and the declared one. */
 export function changesOf(actual: Actual, desired: Template): readonly FieldChange[] {
-  const { astray = [] } = actual;
-  return actual.revision === desired.revision ? astray : [...workloadChanges(actual, desired), ...astray];
-}
-
-function workloadChanges(actual: Actual, desired: Template): readonly FieldChange[] {
+  if (actual.revision === desired.revision) return none;
   if (actual.fingerprint === null) {
     return [{ field: 'revision', from: actual.revision, to: desired.revision }];
   }

@@ -3,7 +3,7 @@
  * @module
  */
 import { changesOf, limitChanges, settingChanges } from './changes.ts';
-import type { Activity, Actual, FieldChange, RunningTerminal, Template } from './terminal.ts';
+import type { Activity, Actual, ErrorTerminal, FieldChange, RunningTerminal, Template } from './terminal.ts';
 
 /** What to do with a terminal right now. */
 export type Action =
@@ -90,7 +90,8 @@ function scheduledReset({ desired, actual, activity, resetAt, now: at }: PlanInp
   const { schedule, timezone } = desired.reset;
   const due = new Date(resetAt).toISOString();
   const reason = `its policy empties homes on schedule (${schedule}, ${timezone}; due ${due})`;
-  const runs = actual?.phase === 'Running' || actual?.phase === 'Provisioning' || actual?.astray;
+  const runs =
+    actual?.phase === 'Running' || actual?.phase === 'Provisioning' || actual?.astray !== undefined;
   const quietMs = actual?.operated
     ? Math.max(desired.rollout.idleAfterMs, othersUseMs)
     : desired.rollout.idleAfterMs;
@@ -110,22 +111,18 @@ function planPresent(input: PlanInput, actual: Actual): Plan {
     case 'Idle':
       return planIdle(desired, actual, requested);
     case 'Error':
-      if (!requested && desired && actual.astray) return planAstray(input, actual, desired);
-      if (!requested || desired === undefined) return now({ kind: 'none', reason: actual.detail });
-      if (actual.recover === 'by-hand') return now({ kind: 'refuse', reason: actual.detail });
-      return now({ kind: 'replace', reason: actual.detail, changes: [] });
+      return planBroken(desired, actual, requested);
   }
 }
 
-/** It can't be reached, and what runs in it is left alone for as long as a terminal in use is. */
-function planAstray(input: PlanInput, actual: Actual, desired: Template): Plan {
-  if (desired.suspended) return now({ kind: 'none', reason: 'the policy is suspended' });
-  const replace = replacement(input, actual, desired);
-  if (replace.at === null || replace.at > input.now) {
-    const { detail } = actual.phase === 'Error' ? actual : { detail: replace.reason };
-    return now({ kind: 'none', reason: detail }, [replace]);
-  }
-  return now({ kind: 'replace', reason: replace.reason, changes: replace.changes });
+function planBroken(desired: Template | undefined, actual: ErrorTerminal, requested: boolean): Plan {
+  const { detail: reason, recover, astray } = actual;
+  const wanted = requested || (astray !== undefined && desired?.suspended === false);
+  if (desired === undefined || !wanted) return now({ kind: 'none', reason });
+  if (recover === 'by-hand') return now({ kind: requested ? 'refuse' : 'none', reason });
+  // What runs in it goes on, though nobody can reach it.
+  if (astray !== undefined) return now({ kind: 'update', reason, changes: astray });
+  return now({ kind: 'replace', reason, changes: [] });
 }
 
 function now(action: Action, deferred: readonly Deferred[] = []): Plan {
@@ -169,17 +166,18 @@ function planRunning(input: PlanInput, actual: RunningTerminal): Plan {
   if (stop !== null && stop.at !== null && stop.at <= at) return now({ kind: 'stop', reason: stop.reason });
 
   const deferred = [replace, stop].filter((entry) => entry !== null).sort(byTime);
+  const astray = (desired && actual.astray) ?? [];
   const limits = desired ? limitChanges(actual.limits, desired.limits) : [];
-  if (limits.length + settings.length > 0) {
-    const reason = limits.length > 0 ? 'limits changed' : 'settings changed';
-    return now({ kind: 'update', reason, changes: [...limits, ...settings] }, deferred);
-  }
-  return now({ kind: 'none', reason: 'as declared' }, deferred);
+  const changes = [...astray, ...limits, ...settings];
+  if (changes.length === 0) return now({ kind: 'none', reason: 'as declared' }, deferred);
+  const changed = limits.length > 0 ? 'limits changed' : 'settings changed';
+  const reason = astray.length > 0 ? 'it was changed by hand' : changed;
+  return now({ kind: 'update', reason, changes }, deferred);
 }
 
 /** Whether only a replacement makes it what it should be. */
 export function isOutdated(actual: Actual, desired: Template): boolean {
-  return actual.revision !== desired.revision || actual.astray !== undefined;
+  return actual.revision !== desired.revision;
 }
 
 function byTime(a: Deferred, b: Deferred): number {
@@ -226,7 +224,7 @@ function replacementTime(
   desired: Template,
 ): { readonly at: number | null; readonly reason: string } {
   const { when, idleAfterMs, maxDelayMs } = desired.rollout;
-  const why = actual?.revision === desired.revision ? 'it was changed by hand' : 'the policy changed';
+  const why = 'the policy changed';
   const latest = maxDelayMs === null ? Number.POSITIVE_INFINITY : (driftedSince ?? at) + maxDelayMs;
   switch (when) {
     case 'now':

@@ -168,7 +168,7 @@ interface Observed {
   readonly clean?: Clean;
   /** Its last use as the backend knows it, whoever used it. Epoch milliseconds. */
   readonly lastActivityAt?: number;
-  /** What somebody changed about it by hand that only a replacement puts right, e.g. the network it was cut from. */
+  /** What somebody changed about it by hand that is no limit, e.g. the network it was cut from; an update puts it right. */
   readonly astray?: readonly FieldChange[];
   /**
    * An operator brings it up and stops it when it is idle, and other processes like this one may use it: here it is only

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Revision } from '../../src/terminal/terminal.ts';
 import { policyText } from '../policy/fixtures.ts';
 import { until } from '../reconcile/harness.ts';
 import { adminStack, asAdmin, codeOf } from './admin.ts';
@@ -17,13 +18,13 @@ test('of policies in force it says what is about to be done with each terminal, 
   assert.equal(quiet.revision, program.policies.current.revision);
   const actual = backend.actual(key);
   assert.ok(actual);
-  backend.outside(key, { ...actual, astray: [{ field: 'network', from: null, to: 'team' }] });
-  await until(() => [...program.reconciler.entries][0]?.actual?.astray !== undefined, 'it is seen');
+  backend.outside(key, { ...actual, revision: 'of-long-ago' as Revision });
+  await until(() => [...program.reconciler.entries][0]?.actual?.revision === 'of-long-ago', 'it is seen');
   const { json } = await call('GET', '/plan');
   const [{ user, policy, steps }] = json.terminals;
   assert.deepEqual([user, policy], ['alice', 'data']);
   assert.equal(steps[0].action, 'replace');
-  assert.equal(steps[0].reason, 'it was changed by hand (rollout when idle)');
+  assert.equal(steps[0].reason, 'the policy changed (rollout when idle)');
   assert.match(steps[0].when, /^20\d\d-.*Z$/);
 });
 

@@ -171,7 +171,8 @@ export class MemoryBackend implements Backend {
     return this.#run('update', desired.key, () => {
       const known = this.actual(desired.key);
       if (known === undefined) throw new StartFailedError('The terminal is not there.', 'Try again.');
-      return this.#put(desired.key, { ...known, limits: desired.limits });
+      const { astray: _putRight, ...rest } = known;
+      return this.#put(desired.key, { ...rest, limits: desired.limits });
     });
   }
 

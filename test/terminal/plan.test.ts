@@ -211,3 +211,23 @@ test('the idle timeout and the rollout are no part of the revision; the workload
     'the order of variables says nothing',
   );
 });
+
+test('one cut from its network is put back into it, in use or not, and never made anew for that', () => {
+  const astray = [{ field: 'network', from: null, to: 'team' }];
+  const cut: Actual = { ...running(), phase: 'Error', detail: 'it was cut', recover: 'replace', astray };
+  const inUse = { lastActivityAt: now, inFlight: 1 };
+  for (const requested of [false, true]) {
+    const { action } = plan({ actual: cut, requested, activity: inUse });
+    assert.deepEqual(action, { kind: 'update', reason: 'it was cut', changes: astray });
+  }
+  const reachable = plan({ actual: { ...running(), astray }, activity: inUse });
+  assert.deepEqual(reachable.action, { kind: 'update', reason: 'it was changed by hand', changes: astray });
+
+  const suspended = desired({ suspend: true });
+  assert.equal(plan({ actual: cut, desired: suspended }).action.kind, 'none');
+  assert.equal(plan({ actual: cut, desired: suspended, requested: true }).action.kind, 'update');
+  assert.equal(plan({ actual: cut, desired: undefined, requested: true }).action.kind, 'none');
+  const paused: Actual = { ...cut, recover: 'by-hand' };
+  assert.equal(plan({ actual: paused }).action.kind, 'none');
+  assert.equal(plan({ actual: paused, requested: true }).action.kind, 'refuse');
+});

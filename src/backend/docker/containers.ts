@@ -9,6 +9,7 @@ import type { Actual, Address, TerminalKey } from '../../terminal/terminal.ts';
 import { isHealthy } from '../health.ts';
 import type { Claims } from './claims.ts';
 import { accepting, engineCall, faultOf, statusOf } from './engine.ts';
+import type { Networks } from './network.ts';
 import { type Addresses, addressesOf, observe } from './observe.ts';
 
 export interface ContainersOptions {
@@ -17,8 +18,8 @@ export interface ContainersOptions {
   readonly claims: Claims;
   /** Address of published ports where no network is configured. */
   readonly publishHost: string;
-  /** Terminals are in networks of the operator's choice: nothing is published, and they have names there. */
-  readonly named: boolean;
+  /** In those of the operator's choice nothing is published, and terminals have names. */
+  readonly networks: Pick<Networks, 'configured' | 'has'>;
 }
 
 export class Containers {
@@ -61,6 +62,7 @@ export class Containers {
       keyOf: (labels, name) => this.#options.claims.keyOf(labels, name),
       address: (addresses) => this.#bestAddress(addresses),
       publishHost: this.#options.publishHost,
+      belongs: (name, network) => this.#options.networks.has(name, network),
       wasHealthy: (id, startedAt) => this.#healthy.get(id) === startedAt,
       now: Date.now(),
     });
@@ -77,8 +79,9 @@ export class Containers {
 
   /** Where a container that has just started may answer, the best first. */
   candidates(info: ContainerInspectInfo): readonly Address[] {
-    const { direct, named, published } = addressesOf(info, this.#options.publishHost);
-    const other = this.#options.named ? named : published;
+    const addresses = addressesOf(info, this.#options.publishHost);
+    const { direct } = addresses;
+    const other = this.#indirect(addresses);
     const known = this.#direct === null ? [direct, other] : this.#direct ? [direct] : [other ?? direct];
     return known.filter((address) => address !== null);
   }
@@ -116,8 +119,14 @@ export class Containers {
   }
 
   /** A container's own address is more than twice as fast as its published port, where it can be reached. */
-  #bestAddress({ direct, named, published }: Addresses): Address | null {
-    return this.#direct === false ? (named ?? published ?? direct) : (direct ?? published);
+  #bestAddress(addresses: Addresses): Address | null {
+    const { direct } = addresses;
+    const other = this.#indirect(addresses);
+    return this.#direct === false ? (other ?? direct) : (direct ?? other);
+  }
+
+  #indirect({ named, published }: Addresses): Address | null {
+    return this.#options.networks.configured ? named : published;
   }
 }
 

@@ -57,6 +57,7 @@ export class DockerBackend implements Backend {
   readonly platform: Readonly<Record<string, string>>;
   readonly #docker: Docker;
   readonly #images: Images;
+  readonly #networks: Networks;
   readonly #baking: Baking;
   readonly #claims: Claims;
   readonly #claiming: Claiming;
@@ -77,7 +78,8 @@ export class DockerBackend implements Backend {
     this.#baking = new Baking({ ...common, ...baking });
     this.#claims = new Claims(dataDir, log);
     const claims = this.#claims;
-    this.#containers = new Containers({ docker, claims, publishHost, named: attached.configured });
+    this.#networks = attached;
+    this.#containers = new Containers({ docker, claims, publishHost, networks: attached });
     this.#claiming = new Claiming({ docker, claims, containers: this.#containers, log });
     this.#starts = new Starts({ ...common, containers: this.#containers });
     this.#homes = new Homes({ docker, images, dataDir });
@@ -172,6 +174,7 @@ export class DockerBackend implements Backend {
   }
 
   async update(desired: Desired, signal: AbortSignal): Promise<Actual> {
+    await this.#reconnect(desired, signal);
     const container = this.#docker.getContainer(desired.name);
     try {
       const limits = limitsConfig(desired.limits);
@@ -187,6 +190,23 @@ export class DockerBackend implements Backend {
     const actual = await this.inspect(desired.key, signal);
     if (actual) return actual;
     throw new StartFailedError(`The container ${desired.name} is gone.`, 'The next request makes it anew.');
+  }
+
+  /** Puts it back into the network that somebody cut it from. */
+  async #reconnect({ name }: Desired, signal: AbortSignal): Promise<void> {
+    const info = await this.#containers.inspect(name, signal);
+    const cut = info && networkCutFrom(info);
+    if (cut === null || !this.#networks.has(name, cut)) return;
+    try {
+      await this.#networks.rejoin(name, cut, signal);
+    } catch (error) {
+      if (statusOf(error) === null) throw error;
+      throw new StartFailedError(
+        `${name} can't be put back into the network "${cut}": ${reasonOf(error)}.`,
+        `Try "docker network connect ${cut} ${name}", or stop the terminal: the next start makes it anew.`,
+        { cause: error },
+      );
+    }
   }
 
   async stop(key: TerminalKey, signal: AbortSignal): Promise<void> {

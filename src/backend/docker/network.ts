@@ -13,11 +13,19 @@ import { engineCall, reasonOf, statusOf } from './engine.ts';
 /** The network we make where none is configured: its terminals can't reach each other's ports. */
 export const ownNetwork = 'terminals';
 
+/** Of the engine, for what names none. */
+export const defaultBridge = 'bridge';
+
 /** Whether containers of a bridge reach each other. */
 const iccOption = 'com.docker.network.bridge.enable_icc';
 
 /** The network of a container is not there, or was made anew since: the container itself can't start any more. */
 export class NetworkGoneError extends StartFailedError {}
+
+/** Whether the engine refused a call for want of a network. */
+export function isNetworkGone(error: unknown): boolean {
+  return statusOf(error) === 404 && /network/i.test(reasonOf(error));
+}
 
 export class Networks {
   readonly #docker: Docker;
@@ -41,17 +49,37 @@ export class Networks {
    * null where that can't be made, for the engine's default bridge.
    */
   async of(name: string, signal: AbortSignal): Promise<string | null> {
-    const { length } = this.#configured;
-    if (length > 0) {
-      const hash = createHash('sha256').update(name).digest().readUInt32BE(0);
-      return this.#configured[hash % length] ?? null;
-    }
+    if (this.configured) return this.#configuredOf(name);
     this.#own ??= this.#ensureOwn(signal);
     try {
       return await this.#own;
     } catch (error) {
       this.#own = null;
       throw error;
+    }
+  }
+
+  /** Whether this is the network of that terminal; of those that are not configured, also where our own can't be made. */
+  has(name: string, network: string): boolean {
+    if (this.configured) return this.#configuredOf(name) === network;
+    return network === ownNetwork || network === defaultBridge;
+  }
+
+  /**
+   * Puts a running terminal back into its network, which is made anew where it is our own and gone.
+   * @throws NetworkGoneError
+   */
+  async rejoin(name: TerminalName, network: string, signal: AbortSignal): Promise<void> {
+    const connect = () =>
+      engineCall(signal, () => this.#docker.getNetwork(network).connect({ Container: name }));
+    try {
+      await connect();
+    } catch (error) {
+      if (!isNetworkGone(error)) throw error;
+      const gone = await this.missing(name, signal);
+      if (this.configured) throw gone;
+      await this.of(name, signal);
+      await connect();
     }
   }
 
@@ -65,6 +93,11 @@ export class Networks {
         ? `Make it with "docker network create ${network}", or change TERMINALS_NETWORK.`
         : 'It was removed while the terminal started; try again.',
     );
+  }
+
+  #configuredOf(name: string): string | null {
+    const hash = createHash('sha256').update(name).digest().readUInt32BE(0);
+    return this.#configured[hash % this.#configured.length] ?? null;
   }
 
   async #ensureOwn(signal: AbortSignal): Promise<string | null> {

@@ -18,6 +18,7 @@ import type {
   WorkloadFingerprint,
 } from '../../terminal/terminal.ts';
 import { labels, managedBy, portName, terminalPort } from './container.ts';
+import { defaultBridge } from './network.ts';
 
 export type LabelMap = Readonly<Record<string, string | undefined>>;
 
@@ -59,7 +60,7 @@ export function addressesOf(info: ContainerInspectInfo, publishHost: string): Ad
   const [network, settings] = networks.find(([, { IPAddress }]) => IPAddress !== '') ?? [];
   const port = info.NetworkSettings.Ports?.[portName]?.[0]?.HostPort;
   // The default bridge has no names.
-  const hasNames = network !== undefined && network !== 'bridge';
+  const hasNames = network !== undefined && network !== defaultBridge;
   return {
     direct: settings ? { host: settings.IPAddress, port: terminalPort } : null,
     named: hasNames ? { host: nameOf(info), port: terminalPort } : null,
@@ -77,6 +78,8 @@ export interface Viewpoint {
   /** The address to use of those a container has; null where none is. */
   address(addresses: Addresses): Address | null;
   readonly publishHost: string;
+  /** Whether a terminal that was made in this network would be made in it today. */
+  belongs(name: TerminalName, network: string): boolean;
   /** This container was seen healthy since it started. */
   wasHealthy(id: string, startedAt: number): boolean;
   readonly now: number;
@@ -87,7 +90,8 @@ export function observe(info: ContainerInspectInfo, viewpoint: Viewpoint): Actua
   const containerLabels: LabelMap = info.Config.Labels ?? {};
   const key = viewpoint.keyOf(containerLabels, nameOf(info));
   if (key === null || nameOf(info) !== terminalName(key)) return null;
-  const cut = networkCutFrom(info);
+  const made = networkCutFrom(info);
+  const cut = made !== null && viewpoint.belongs(nameOf(info), made) ? made : null;
   const observed = {
     key,
     name: nameOf(info),
@@ -125,7 +129,7 @@ export function observe(info: ContainerInspectInfo, viewpoint: Viewpoint): Actua
 /** The network that a container was made in and is in no more; null: there is none such. */
 export function networkCutFrom({ HostConfig, NetworkSettings }: ContainerInspectInfo): string | null {
   const { NetworkMode: mode = '' } = HostConfig;
-  const made = mode === 'default' ? 'bridge' : mode;
+  const made = mode === 'default' ? defaultBridge : mode;
   if (made === '' || made === 'host' || made === 'none' || made.startsWith('container:')) return null;
   const present = Object.entries(NetworkSettings.Networks ?? {});
   // It may have been named by its id.

@@ -9,9 +9,9 @@ import { EngineUnavailableError, StartFailedError, StartTimeoutError } from '../
 import type { Address, Desired, RunningTerminal } from '../../terminal/terminal.ts';
 import { waitHealthy } from '../health.ts';
 import type { Containers } from './containers.ts';
-import { accepting, engineCall, reasonOf, statusOf, unlimitedCall } from './engine.ts';
+import { accepting, engineCall, reasonOf, unlimitedCall } from './engine.ts';
 import { lastLines } from './logs.ts';
-import type { Networks } from './network.ts';
+import { isNetworkGone, type Networks } from './network.ts';
 
 export interface StartsOptions {
   readonly docker: Docker;
@@ -40,7 +40,7 @@ export class Starts {
         [304],
       );
     } catch (error) {
-      if (statusOf(error) !== 404 || !/network/i.test(reasonOf(error))) throw refused(desired, error);
+      if (!isNetworkGone(error)) throw refused(desired, error);
       throw await networks.missing(desired.name, signal);
     }
     const info = await containers.inspect(id, signal);

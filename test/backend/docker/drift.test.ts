@@ -1,6 +1,7 @@
 /** What somebody changes by hand on real Docker: found, reported, and put right by the rule of its policy. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
+import { StartFailedError } from '../../../src/errors.ts';
 import type { PolicySpec } from '../../../src/policy/policy.ts';
 import { ActivityStore } from '../../../src/reconcile/activity-store.ts';
 import type { Drift } from '../../../src/reconcile/drift.ts';
@@ -63,6 +64,10 @@ async function poll(condition: () => Promise<boolean>, what: string, timeoutMs =
   }
 }
 
+/** Otherwise what was cut off is back before anything else can be done with it. */
+const refusesNetworks: EngineProxy['meets'] = (request) =>
+  request.startsWith('POST /networks/') ? { kind: 'refuse' } : null;
+
 describe('drift on Docker', { skip: await withoutDocker() }, () => {
   test('a limit changed by `docker update` is reported, and put right at once in the running container', async (t) => {
     const { reach, memory, drifts, logged } = await setting(t);
@@ -91,60 +96,81 @@ describe('drift on Docker', { skip: await withoutDocker() }, () => {
     assert.equal(await memory(name), 256 * mebibyte);
   });
 
-  test('one cut from its network is reported, and replaced with its files when it is idle', async (t) => {
+  test('one cut from its network is reported, and put back at once with what runs in it', async (t) => {
     const network = await networkFor(t);
-    const rollout = { ...policyOf().spec.rollout, idleAfterMinutes: 0.05 };
-    const { reach, drifts, logged } = await setting(t, { networks: [network], spec: { rollout } });
+    const { reach, drifts, logged } = await setting(t, { networks: [network] });
     const first = await reach();
-    await execute(first, 'echo kept > ~/note');
-    const { Id: id } = await docker.getContainer(first.name).inspect();
+    const inspect = () => docker.getContainer(first.name).inspect();
+    const { Id: id } = await inspect();
+    await execute(first, 'sleep 1234 >/dev/null 2>&1 &');
     await docker.getNetwork(network).disconnect({ Container: first.name });
     await until(() => drifts.length > 0, 'the drift is found');
     assert.deepEqual(drifts, [{ kind: 'network', changes: [{ field: 'network', from: null, to: network }] }]);
     assert.deepEqual(logged(), [[first.name, 'network']]);
-    const inspect = () => docker.getContainer(first.name).inspect();
-    assert.equal((await inspect()).Id, id, 'it is left alone while it may be in use');
-    await poll(
-      async () => (await inspect()).Id !== id && (await inspect()).State.Running,
-      'a new one runs',
-      20_000,
-    );
-    assert.equal(await execute(await reach(), 'cat ~/note'), 'kept');
-    assert.equal(drifts.length, 1);
+    await poll(async () => network in (await inspect()).NetworkSettings.Networks, 'it is in its network');
+    const again = await reach();
+    assert.equal((await inspect()).Id, id);
+    assert.match(await execute(again, 'cat /proc/[0-9]*/cmdline | tr "\\0" " "'), /sleep 1234/);
+    assert.equal(drifts.length, 1, 'our own work is no drift');
   });
 
-  test('one cut from its network while another is left goes on until it is idle, too', async (t) => {
+  test('one cut from its network while another is left is put back, too', async (t) => {
     const [network, other] = [await networkFor(t), await networkFor(t)];
-    const rollout = { ...policyOf().spec.rollout, when: 'nextStart' as const };
-    const { reach, drifts, reconciler } = await setting(t, { networks: [network], spec: { rollout } });
-    const { name } = await reach();
+    const { reach, drifts, reconciler } = await setting(t, { networks: [network] });
+    const { name, startedAt } = await reach();
     await docker.getNetwork(other).connect({ Container: name });
     await docker.getNetwork(network).disconnect({ Container: name, Force: true });
     await until(() => drifts.some(({ kind }) => kind === 'network'), 'the drift is found');
-    const [entry] = [...reconciler.entries].filter((each) => each.name === name);
-    assert.deepEqual(entry?.actual?.astray, [{ field: 'network', from: null, to: network }]);
-    await docker
-      .getNetwork(other)
-      .disconnect({ Container: name, Force: true })
-      .catch(() => undefined);
+    const there = () => [...reconciler.entries].find((each) => each.name === name)?.actual;
+    await until(() => there()?.phase === 'Running' && there()?.astray === undefined, 'it is as declared');
+    const { NetworkSettings } = await docker.getContainer(name).inspect();
+    assert.ok(network in NetworkSettings.Networks);
+    assert.equal((await reach()).startedAt, startedAt);
+    await docker.getNetwork(other).disconnect({ Container: name, Force: true });
+  });
+
+  test('one whose network is gone is not ended for that: requests say what is to be done', async (t) => {
+    const network = await networkFor(t);
+    const proxy = await proxyFor(t);
+    const { reach, drifts } = await setting(t, { networks: [network], proxy });
+    const { name, startedAt } = await reach();
+    proxy.meets = refusesNetworks;
+    await docker.getNetwork(network).disconnect({ Container: name });
+    await docker.getNetwork(network).remove();
+    await until(() => drifts.length > 0, 'the drift is found');
+    proxy.meets = () => null;
+    await assert.rejects(reach, (error: unknown) => {
+      assert.ok(error instanceof StartFailedError);
+      assert.equal(error.message, `There is no Docker network "${network}".`);
+      assert.match(error.hint, new RegExp(`docker network create ${network}`));
+      return true;
+    });
+    await docker.createNetwork({ Name: network });
+    assert.equal((await reach()).startedAt, startedAt);
   });
 
   test('one that was cut and stopped starts with its network again', async (t) => {
     const network = await networkFor(t);
-    const { reach } = await setting(t, { networks: [network] });
+    const proxy = await proxyFor(t);
+    const { reach, reconciler } = await setting(t, { networks: [network], proxy });
     const { name } = await reach();
+    proxy.meets = refusesNetworks;
     await docker.getNetwork(network).disconnect({ Container: name });
     await docker.getContainer(name).stop({ t: 1 });
+    await until(() => [...reconciler.entries].every(({ actual }) => actual?.phase === 'Idle'), 'it is seen');
+    proxy.meets = () => null;
     assert.equal(await execute(await reach(), 'echo here'), 'here');
   });
 
-  test('one that is asked for while it is cut off is replaced at once', async (t) => {
+  test('one that is asked for while it is cut off is put back for that', async (t) => {
     const network = await networkFor(t);
     const { reach, drifts } = await setting(t, { networks: [network] });
-    const { name } = await reach();
-    await docker.getNetwork(network).disconnect({ Container: name });
+    const first = await reach();
+    await docker.getNetwork(network).disconnect({ Container: first.name });
     await until(() => drifts.length > 0, 'the drift is found');
-    assert.equal(await execute(await reach(), 'echo here'), 'here');
+    const again = await reach();
+    assert.equal(again.startedAt, first.startedAt);
+    assert.equal(await execute(again, 'echo here'), 'here');
   });
 
   test('one that was removed is reported, and the next request makes it anew with its files', async (t) => {

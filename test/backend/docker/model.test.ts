@@ -27,7 +27,11 @@ import { EngineProxy, type Fault } from './engine-proxy.ts';
 const runs = Number(process.env.TERMINALS_TEST_DOCKER_SEQUENCES ?? 20);
 const lanes = 4;
 const seed = Number(process.env.TERMINALS_TEST_SEED ?? Date.now() % 2 ** 31);
-const seedsThatFailed = [{ seed: 528_396_376, numRuns: 20 }];
+const seedsThatFailed = [
+  { seed: 528_396_376, numRuns: 20 },
+  { seed: 8_062_003, numRuns: 4 },
+  { seed: 13_083_005, numRuns: 16 },
+];
 
 const users = ['alice', 'bob'];
 /** How long the system gets to be as declared once nothing is in its way any more. */

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Claims } from '../../../src/backend/docker/claims.ts';
+import { Containers } from '../../../src/backend/docker/containers.ts';
+import { Networks, ownNetwork } from '../../../src/backend/docker/network.ts';
 import type { RunningTerminal } from '../../../src/terminal/terminal.ts';
 import { withoutDocker } from '../../engines.ts';
-import { docker, execute, networkFor, never, placeFor, quiet } from './engine.ts';
+import { docker, execute, networkFor, never, placeFor, quiet, removeNetwork, silent } from './engine.ts';
 
 /** Tries a TCP connection from inside: `open`, or the name of the failure. */
 function connect(from: RunningTerminal, host: string, port: number): Promise<string> {
@@ -39,6 +42,22 @@ describe('the network of terminals', { skip: await withoutDocker() }, () => {
     assert.notEqual(await connect(alice, bob.name, 8000), 'open');
   });
 
+  test('our own network is made anew for a terminal that was cut from it, and runs on', async (t) => {
+    const place = await placeFor(t);
+    const backend = place.backend();
+    const desired = place.desired('alice');
+    const alice = await backend.create(desired, quiet, never);
+    await docker.getNetwork(ownNetwork).disconnect({ Container: alice.name });
+    assert.ok(await removeNetwork(ownNetwork), 'nobody else is in it');
+    const cut = await backend.inspect(desired.key, never);
+    assert.ok(cut?.phase === 'Error' && cut.astray);
+    const again = await backend.update(desired, never);
+    assert.ok(again.phase === 'Running' && again.startedAt === alice.startedAt);
+    assert.equal(await execute(again, 'echo here'), 'here');
+    const { Options } = await docker.getNetwork(ownNetwork).inspect();
+    assert.equal(Options?.['com.docker.network.bridge.enable_icc'], 'false');
+  });
+
   test('a published port is on the given address only, and not open to other terminals', async (t) => {
     const place = await placeFor(t);
     const alice = await place.backend().create(place.desired('alice'), quiet, never);
@@ -54,6 +73,21 @@ describe('the network of terminals', { skip: await withoutDocker() }, () => {
     assert.notEqual(await connect(alice, gateway, port), 'open');
     const throughIt = { ...alice, address: { host: '127.0.0.1', port } };
     assert.equal(await execute(throughIt, 'echo reached'), 'reached');
+  });
+
+  test('where only published ports can be reached, they are the address also of what is looked at again', async (t) => {
+    const place = await placeFor(t);
+    const { name } = await place.backend().create(place.desired('alice'), quiet, never);
+    const claims = new Claims(place.dataDir, silent);
+    const networks = new Networks(docker, [], silent);
+    const containers = new Containers({ docker, claims, publishHost: '127.0.0.1', networks });
+    const info = await containers.inspect(name, never);
+    const [, published] = info ? containers.candidates(info) : [];
+    assert.ok(info && published);
+    containers.answered(info, published);
+    const actual = containers.observe(info);
+    assert.ok(actual?.phase === 'Running');
+    assert.deepEqual(actual.address, published);
   });
 
   test('with TERMINALS_NETWORK they are in it, by name, with no published port', async (t) => {
