@@ -14,6 +14,7 @@ import { Channel } from './workers/channel.ts';
 import { failureOf } from './workers/failure.ts';
 import { LeasedTerminals } from './workers/leased-terminals.ts';
 import { OwnRoutes } from './workers/own-routes.ts';
+import { workersListen } from './workers/port.ts';
 import type { ToPrimary, ToWorker } from './workers/protocol.ts';
 
 export interface WorkerProgramOptions {
@@ -57,11 +58,13 @@ export class WorkerProgram {
 
   /** Serves until the primary has it end. */
   async run(): Promise<void> {
-    const ownRoutes = new OwnRoutes(await this.#channel.ask('begin', null));
+    const { port, primary } = await this.#channel.ask('begin', null);
+    const ownRoutes = new OwnRoutes(primary);
     const server = this.#serverOf(ownRoutes);
     this.#server = server;
     try {
-      this.#channel.tell('listening', await server.listen(this.#options.config));
+      await server.listen({ host: this.#options.config.host, port, ...workersListen });
+      this.#channel.tell('listening', null);
       this.#metrics.begin();
       await this.#drained.promise;
     } catch (error) {

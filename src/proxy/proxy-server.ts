@@ -34,6 +34,14 @@ export interface ProxyServerOptions {
   readonly ownRoutes: (app: FastifyInstance) => void;
 }
 
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  /** As for `net.Server.listen`. */
+  readonly exclusive?: boolean;
+  readonly reusePort?: boolean;
+}
+
 /** Requests under way at a shutdown get this long; Docker and Kubernetes kill after 10 and 30 s. */
 export const drainMs = 8_000;
 
@@ -69,11 +77,11 @@ export class ProxyServer {
   }
 
   /** @returns the port it listens at */
-  async listen({ host, port }: { readonly host: string; readonly port: number }): Promise<number> {
+  async listen({ host, port, ...how }: ListenOptions): Promise<number> {
     await this.#app.ready();
     const { server } = this.#app;
     server.on('upgrade', (request, socket, head) => this.#sockets.handleUpgrade(request, socket, head));
-    await this.#app.listen({ host, port });
+    await this.#app.listen({ host, port, ...how });
     return portOf(server.address());
   }
 

@@ -17,7 +17,8 @@ import type { RunningTerminal } from '../terminal/terminal.ts';
 import type { Handlers } from './channel.ts';
 import { errorOf } from './failure.ts';
 import type { Leases } from './leases.ts';
-import type { MadeSession, ToPrimary } from './protocol.ts';
+import { type ListenAddress, portAlone } from './port.ts';
+import type { MadeSession, Place, ToPrimary } from './protocol.ts';
 import type { WorkerProcess } from './worker-process.ts';
 import { Workers } from './workers.ts';
 
@@ -43,6 +44,7 @@ export class Primary {
   readonly #sessions = new Sessions();
   /** Answers what workers pass on. */
   readonly #app: FastifyInstance;
+  readonly #place = Promise.withResolvers<Place>();
   #folder: string | null = null;
 
   constructor(options: PrimaryOptions) {
@@ -81,11 +83,15 @@ export class Primary {
   }
 
   /** @returns the port that the workers listen at, when all do */
-  async listen(): Promise<number> {
+  async listen(address: ListenAddress): Promise<number> {
+    const port = await portAlone(address);
     // Only this user may open it; every call on it is authenticated as if it had come from outside.
     this.#folder = await mkdtemp(path.join(os.tmpdir(), 'terminals-'));
-    await this.#app.listen({ path: path.join(this.#folder, 'primary') });
-    return this.#workers.start();
+    const primary = path.join(this.#folder, 'primary');
+    await this.#app.listen({ path: primary });
+    this.#place.resolve({ port, primary });
+    await this.#workers.start();
+    return port;
   }
 
   /** Takes no more requests, lets those under way end, tells WebSockets to come back. */
@@ -110,9 +116,9 @@ export class Primary {
     return {
       begin: () => {
         worker.policies(policies.current);
-        return path.join(this.#folder ?? '', 'primary');
+        return this.#place.promise;
       },
-      listening: (port) => this.#workers.listening(worker, port),
+      listening: () => this.#workers.listening(worker),
       failed: (failure) => this.#workers.failed(worker, errorOf(failure)),
       reach: (key, signal) => leases.reach(worker, () => terminals.reach(key, signal), key),
       throwIfPaused: (key) => terminals.throwIfPaused(key),

@@ -37,12 +37,19 @@ export interface MadeSession {
   readonly origin: SessionOrigin;
 }
 
+/** Where a worker listens, and where the primary does. */
+export interface Place {
+  readonly port: number;
+  /** Its Unix socket. */
+  readonly primary: string;
+}
+
 /** What a worker says to the primary. */
 export interface ToPrimary {
-  /** Answered with the primary's own socket when it has begun; the policies have been told before. */
-  begin: Call<null, string>;
-  /** It listens at this port. */
-  listening: Call<number>;
+  /** Answered when the policies have been told. */
+  begin: Call<null, Place>;
+  /** It listens. */
+  listening: Call<null>;
   /** It can't. */
   failed: Call<Failure>;
   /** Answered when the terminal runs; the lease has been told before, and may be over again. */

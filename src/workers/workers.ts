@@ -33,7 +33,7 @@ export class Workers {
   readonly #running = new Set<WorkerProcess>();
   readonly #restarts = new Set<NodeJS.Timeout>();
   readonly #failed = Promise.withResolvers<never>();
-  readonly #listening = Promise.withResolvers<number>();
+  readonly #listening = Promise.withResolvers<void>();
   /** What those that ended had counted, each as far as it was asked. */
   #past: MetricsSnapshot[] = [];
   #waitedFor = 0;
@@ -46,27 +46,25 @@ export class Workers {
   }
 
   /**
-   * Starts all of them.
-   * @returns the port that they listen at, when all do
+   * Starts all of them; resolves when all listen.
    * @throws what the first one failed by
    */
-  async start(): Promise<number> {
-    // By the primary in turn, since who accepts first takes all that is there; and with maps, sets and dates in messages.
+  async start(): Promise<void> {
+    // Where the primary accepts, it does so in turn, since who accepts first takes all that is there. Messages have maps and sets.
     cluster.schedulingPolicy = cluster.SCHED_RR;
     cluster.setupPrimary({ serialization: 'advanced' });
     for (let count = 0; count < this.#options.count; count += 1) this.#fork();
-    const port = await Promise.race([this.#listening.promise, this.#failed.promise]);
+    await Promise.race([this.#listening.promise, this.#failed.promise]);
     this.#state = 'serving';
     void this.#watch();
-    return port;
   }
 
   /** A worker listens. */
-  listening(worker: WorkerProcess, port: number): void {
+  listening(worker: WorkerProcess): void {
     worker.serves = true;
     this.#options.log.info({ worker: worker.id, pid: worker.pid }, 'worker listens');
     this.#waitedFor -= 1;
-    if (this.#waitedFor === 0) this.#listening.resolve(port);
+    if (this.#waitedFor === 0) this.#listening.resolve();
   }
 
   /** A worker can't listen. */

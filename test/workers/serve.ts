@@ -27,7 +27,7 @@ export interface ServedByWorkers {
   line(is: (line: Line) => boolean, what: string): Promise<Line>;
   /** Ids of the worker processes that listened, in order. */
   pids(): readonly number[];
-  /** The same request by every worker, since connections go to them in turn. */
+  /** The same request over so many connections (`manyConnections`) that hardly ever only one worker has had all of them. */
   byEach(target: string, headers?: Record<string, string>): Promise<readonly Answer[]>;
   /** Sends the signal; resolves with the exit code when it has ended. */
   end(signal: NodeJS.Signals): Promise<number | null>;
@@ -42,6 +42,8 @@ export interface ServeOptions {
 }
 
 export const workers = 2;
+/** The kernel gives each connection to one of the workers, by chance. */
+export const manyConnections = 16;
 
 export async function servedByWorkers(t: TestContext, options: ServeOptions = {}): Promise<ServedByWorkers> {
   const folder = await temporaryFolder();
@@ -99,7 +101,7 @@ export async function servedByWorkers(t: TestContext, options: ServeOptions = {}
     pids: () => lines().flatMap(({ msg, pid }) => (msg === 'worker listens' ? [Number(pid)] : [])),
     byEach: async (target, headers = asAlice) => {
       const answers: Answer[] = [];
-      for (let count = 0; count < workers; count += 1)
+      for (let count = 0; count < manyConnections; count += 1)
         answers.push(await send({ port }, target, { headers }));
       return answers;
     },

@@ -18,7 +18,7 @@ import {
 } from '../proxy/stack.ts';
 import { authenticate, dial, speaks } from '../proxy/websocket/clients.ts';
 import { until } from '../reconcile/harness.ts';
-import { servedByWorkers, workers } from './serve.ts';
+import { manyConnections, servedByWorkers, workers } from './serve.ts';
 
 function policy(name: string, spec = 'priority: 1'): string {
   return `apiVersion: terminals.openwebui.com/v1alpha1\nkind: Policy\nmetadata: {name: ${name}}\nspec: {${spec}}\n`;
@@ -41,18 +41,16 @@ test('requests by any worker', async (t) => {
     env: { TERMINALS_POLICY_WRITES: 'true' },
   });
 
-  await t.test('workers serve in turn, all from the same terminal, and are counted together', async () => {
-    for (let round = 0; round < 3; round += 1) {
-      for (const { status, body } of await served.byEach('/execute'))
-        assert.deepEqual([status, body], [200, 'ok']);
-    }
+  await t.test('all workers serve, all from the same terminal, and are counted together', async () => {
+    for (const { status, body } of await served.byEach('/execute'))
+      assert.deepEqual([status, body], [200, 'ok']);
     const requests = served.lines().filter(({ msg }) => msg === 'request');
     assert.deepEqual(new Set(requests.map(({ worker }) => worker)), new Set([1, 2]));
     assert.equal(new Set(requests.map(({ terminal }) => terminal)).size, 1);
     const { body } = await send(served, '/metrics', { headers: asCaller });
-    assert.match(body, /^terminals_requests_total\{status="2xx"\} 6$/m);
+    assert.match(body, new RegExp(`^terminals_requests_total\\{status="2xx"\\} ${manyConnections}$`, 'm'));
     assert.match(body, /^process_start_time_seconds \d+$/m);
-    assert.match(body, /^terminals_request_duration_seconds_count 6$/m);
+    assert.match(body, new RegExp(`^terminals_request_duration_seconds_count ${manyConnections}$`, 'm'));
     assert.match(body, /^terminals_actions_total\{action="create"\} 1$/m);
     assert.match(body, /^terminals_build_info\{version="1.2.3",backend="process"\} 1$/m);
   });
@@ -98,10 +96,10 @@ test('requests by any worker', async (t) => {
       else response.end('ok');
     };
     const held = await Promise.all(
-      [1, 2].map(() => answerOf(open(served, '/held', { method: 'GET' }).end())),
+      Array.from({ length: manyConnections }, () => answerOf(open(served, '/held', { method: 'GET' }).end())),
     );
     const { body } = await send(served, '/api/v1/terminals', { headers: asCaller });
-    assert.equal(JSON.parse(body).terminals[0].in_flight, 2);
+    assert.equal(JSON.parse(body).terminals[0].in_flight, manyConnections);
     for (const response of held) response.destroy();
   });
 
@@ -135,7 +133,7 @@ test('requests by any worker', async (t) => {
       response.end(JSON.stringify({ id: `s-${made}` }));
     };
     const terminal = speaks(t, served);
-    for (let number = 1; number <= 6; number += 1) {
+    for (let number = 1; number <= manyConnections; number += 1) {
       const { body } = await send(served, '/api/terminals', { method: 'POST' });
       const session = `/api/terminals/${JSON.parse(body).id}`;
       const client = await dial(t, served, session);
@@ -146,9 +144,6 @@ test('requests by any worker', async (t) => {
       const second = await dial(t, served, session);
       authenticate(second, '');
       assert.equal((await second.closed())[0], 4001, 'it is taken');
-      // An odd number of connections a round, so that each worker makes sessions.
-      await send(served, '/health');
-      await send(served, '/health');
     }
     const both = new Set(
       served.lines().flatMap(({ path: at, worker }) => (at === '/api/terminals' ? [worker] : [])),
@@ -219,7 +214,7 @@ test('a worker that is killed takes its own requests with it and no others, and 
     else response.end('ok');
   };
   const held = await Promise.all(
-    [1, 2].map(async () => {
+    Array.from({ length: manyConnections }, async () => {
       const response = await answerOf(open(served, '/held', { method: 'GET' }).end());
       await nextChunk(response);
       return response;
@@ -230,16 +225,16 @@ test('a worker that is killed takes its own requests with it and no others, and 
   const counted = await send(served, '/metrics', { headers: asCaller });
   const [victim = 0] = served.pids();
   process.kill(victim, 'SIGKILL');
-  await until(() => cut === 1, 'its request is cut');
+  await until(() => cut > 0, 'its requests are cut');
   await served.line(
     ({ msg, pid }) => String(msg).startsWith('a worker ended') && pid === victim,
     'it is said',
   );
   await until(() => served.pids().length === workers + 1, 'another listens', 30_000);
-  assert.equal(cut, 1, 'the other one goes on');
+  assert.ok(cut < manyConnections, "the other one's go on");
   for (const { status } of await served.byEach('/execute')) assert.equal(status, 200);
   const { body } = await send(served, '/api/v1/terminals', { headers: asCaller });
-  assert.equal(JSON.parse(body).terminals[0].in_flight, 1);
+  assert.equal(JSON.parse(body).terminals[0].in_flight, manyConnections - cut);
   const total = ({ body: text }: { body: string }) =>
     Number(/^terminals_requests_total\{status="2xx"\} (\d+)$/m.exec(text)?.[1] ?? 0);
   assert.ok(
@@ -301,4 +296,13 @@ test('where the port is taken it does not start, and says so', async (t) => {
   assert.match(JSON.stringify(err), /EADDRINUSE/);
   await until(() => served.child.exitCode !== null, 'it ended', 30_000);
   assert.equal(served.child.exitCode, 1);
+});
+
+test('at the port of another one with workers it does not start either, though the kernel would let it', async (t) => {
+  const first = await servedByWorkers(t);
+  const env = { TERMINALS_PORT: String(first.port) };
+  const second = await servedByWorkers(t, { listens: false, env });
+  const { err } = await second.line(({ msg }) => msg === 'not started', 'the reason');
+  assert.match(JSON.stringify(err), /EADDRINUSE/);
+  for (const { status } of await first.byEach('/execute')) assert.equal(status, 200);
 });
