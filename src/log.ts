@@ -83,22 +83,34 @@ function cleaned(value: unknown, depth: number): unknown {
 /** So many bytes go into a pipe in one piece, whoever else writes to it (PIPE_BUF of Linux). */
 const pipeBytes = 4096;
 
+/** Under load, lines are written so often. */
+const writeEveryMs = 5;
+
 /**
- * Lines of one turn of the event loop are written together: one system call a line would be a tenth of what a proxied
- * request costs. Only a SIGKILL can lose them.
+ * Lines that come soon after others are written together: one system call a line would be a tenth of what a proxied request
+ * costs. Only a SIGKILL can lose them.
  * @param shared lines of several processes must not run into each other
  */
 function standardOutput(shared: boolean): DestinationStream {
   const output = pino.destination({ dest: 1, sync: true });
   let lines = '';
+  let writtenAt = 0;
   const flush = () => {
-    if (lines !== '') output.write(lines);
+    if (lines === '') return;
+    writtenAt = performance.now();
+    output.write(lines);
     lines = '';
+  };
+  const flushSoon = () => {
+    const inMs = writtenAt + writeEveryMs - performance.now();
+    // With those of this turn.
+    if (inMs <= 0) setImmediate(flush);
+    else setTimeout(flush, inMs).unref();
   };
   process.on('exit', flush);
   return {
     write(line) {
-      if (lines === '') setImmediate(flush);
+      if (lines === '') flushSoon();
       else if (shared && Buffer.byteLength(lines) + Buffer.byteLength(line) > pipeBytes) flush();
       lines += line;
     },
