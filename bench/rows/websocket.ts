@@ -23,7 +23,7 @@ export const websocket: RowGroup = {
     const entrances = (await context.field()).entrances.filter(({ way }) => way !== 'reply-from');
     const wanted = rows.filter(({ row }) => context.wants('websocket', row));
     for (const row of wanted.filter(({ sockets }) => !context.quick || sockets < 1000)) {
-      for (let round = 0; round < context.pick(5, 1); round += 1) {
+      for (let round = 0; round < context.pick(4, 1); round += 1) {
         for (const entrance of entrances) await measure(context, row, entrance);
       }
     }
