@@ -2,32 +2,18 @@
  * The whole program put together: every part is made here and handed what it needs.
  * @module
  */
-import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { AdminAccess } from './admin/access.ts';
-import { adminApi } from './admin/api.ts';
-import { healthRoutes } from './admin/health.ts';
-import { Metrics, metricsRoute } from './admin/metrics.ts';
-import { webhookRoute } from './admin/webhook.ts';
+import { Metrics } from './admin/metrics.ts';
 import { Audit, auditDestination } from './audit.ts';
 import type { Backend } from './backend/backend.ts';
 import type { Config } from './config.ts';
-import {
-  configuredAuthenticator,
-  configuredKeys,
-  type Following,
-  followedKeys,
-} from './identity/configured.ts';
-import type { Authenticator } from './identity/identity.ts';
-import type { SharedKeys } from './identity/keys.ts';
+import { configuredAuthenticator, configuredKeys } from './identity/configured.ts';
+import { ownRoutes } from './own-routes.ts';
 import { policyRules, policySource } from './policy/configured.ts';
-import { DirectorySource } from './policy/directory.ts';
 import type { Policy, PolicySource } from './policy/policy.ts';
-import { PolicyWriter } from './policy/policy-writer.ts';
 import { PolicyStore } from './policy/store.ts';
 import { Discovery } from './proxy/discovery.ts';
 import { ProxyServer } from './proxy/proxy-server.ts';
-import { discoveryRoute } from './proxy/server.ts';
 import { Sessions } from './proxy/sessions.ts';
 import { ActivityStore } from './reconcile/activity-store.ts';
 import type { HostLimits } from './reconcile/budget.ts';
@@ -55,24 +41,6 @@ const comingBackMs = 1_000;
 
 /** How often it is looked whether policies are still as well as they were. */
 const statusMs = 5_000;
-
-/** Who may use the admin API by this configuration. */
-function adminAccess(
-  config: Config,
-  keys: SharedKeys,
-  authenticator: Authenticator,
-  following: Following,
-): AdminAccess {
-  const { adminKeys, adminKeyFile, adminGroup, auth, tokens } = config;
-  const own = adminKeys.length > 0;
-  return new AdminAccess({
-    keys: own ? followedKeys(adminKeys, adminKeyFile, following) : keys,
-    open: auth.mode === 'open' && !own,
-    group: adminGroup,
-    authenticator,
-    keyless: auth.mode === 'open' || tokens.openWebUi !== null || tokens.oidc !== null,
-  });
-}
 
 function hostLimits({ maxTerminals, maxTotalMemoryBytes }: Config): HostLimits {
   return { terminals: maxTerminals, memoryBytes: maxTotalMemoryBytes };
@@ -161,51 +129,23 @@ export class Program {
     });
     const workloadsOf = (policy: Policy) => reconciler.rollouts.workloadsOf(policy);
     this.#preparation = new Preparation({ backend, policies, workloadsOf, log });
-    const ownRoutes = (app: FastifyInstance) => {
-      const { version } = options;
-      const { kind, unenforced } = backend;
-      const access = adminAccess(config, keys, authenticator, identifying);
-      healthRoutes(app, { version, backend: kind, unenforced, notReady: () => this.#notReady() });
-      discoveryRoute(app, { discovery: this.#discovery, authenticator, policies, log });
-      const sources = {
-        version,
-        backend: kind,
-        reconciler,
-        policies,
-        statuses,
-        sockets: () => this.#front.sockets,
-        elsewhere: () => this.#front.counted(),
-      };
-      metricsRoute(app, { access, metrics, audit, sources });
-      const secret = config.policiesGit?.webhookSecret ?? null;
-      webhookRoute(app, { secret, reload: () => policies.reload(), audit, log });
-      adminApi(app, {
-        access,
-        policies,
-        reload: async () => {
-          backend.peers?.ask();
-          await policies.reload();
-        },
-        rules,
-        templates,
-        statuses,
-        writer: new PolicyWriter({
-          // Only files of a directory are edited here; what comes from Git or a ConfigMap is changed there.
-          directory: source instanceof DirectorySource ? config.policiesDir : null,
-          cwd: options.cwd,
-          enabled: config.policyWrites,
-          rules,
-          source,
-          store: policies,
-        }),
-        reconciler,
-        backend,
-        unknownGroups: config.unknownGroups,
-        version,
-        audit,
-        log,
-      });
-    };
+    const routes = ownRoutes({
+      ...options,
+      metrics,
+      audit,
+      source,
+      rules,
+      policies,
+      templates,
+      reconciler,
+      statuses,
+      discovery: this.#discovery,
+      keys,
+      authenticator,
+      following: identifying,
+      front: () => this.#front,
+      notReady: () => this.#notReady(),
+    });
     this.#front =
       Primary === undefined
         ? new ProxyServer({
@@ -217,7 +157,7 @@ export class Program {
             audit,
             log,
             answered: (status, ms) => metrics.request(status, ms),
-            ownRoutes,
+            ownRoutes: routes,
           })
         : new Primary({
             count: config.workers,
@@ -226,7 +166,7 @@ export class Program {
             leases,
             policies,
             log,
-            ownRoutes,
+            ownRoutes: routes,
           });
   }
 

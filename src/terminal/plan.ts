@@ -224,21 +224,20 @@ function replacementTime(
   desired: Template,
 ): { readonly at: number | null; readonly reason: string } {
   const { when, idleAfterMs, maxDelayMs } = desired.rollout;
-  const why = 'the policy changed';
   const latest = maxDelayMs === null ? Number.POSITIVE_INFINITY : (driftedSince ?? at) + maxDelayMs;
   switch (when) {
     case 'now':
-      return { at, reason: `${why} (rollout now)` };
+      return { at, reason: 'the policy changed (rollout now)' };
     case 'idle': {
       const quietMs = actual?.operated ? Math.max(idleAfterMs, othersUseMs) : idleAfterMs;
       const idleAt = quietAt(quietMs, activity, at);
-      if (latest <= idleAt) return { at: latest, reason: `${why} (longest delay over)` };
-      return { at: idleAt, reason: `${why} (rollout when idle)` };
+      if (latest <= idleAt) return { at: latest, reason: 'the policy changed (longest delay over)' };
+      return { at: idleAt, reason: 'the policy changed (rollout when idle)' };
     }
     case 'nextStart':
       return {
         at: Number.isFinite(latest) ? latest : null,
-        reason: `${why} (rollout at the next start)`,
+        reason: 'the policy changed (rollout at the next start)',
       };
   }
 }

@@ -1,6 +1,7 @@
 /** Where a program of a test has its policies and data, with nothing left of it at the end. */
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { policyWith } from '../policy/fixtures.ts';
 import { command, removeFolder, temporaryFolder } from './program.ts';
 
 export interface Place {
@@ -34,11 +35,7 @@ export async function makePlace(backend: string, extra: Record<string, string> =
     variables,
     async declare(name, spec, directory = policies) {
       const file = path.join(directory, `${name}.yaml`);
-      const text = typeof spec === 'string' ? spec : JSON.stringify(spec);
-      await writeFile(
-        `${file}.new`,
-        `apiVersion: terminals.openwebui.com/v1alpha1\nkind: Policy\nmetadata: {name: ${name}}\nspec: ${text}\n`,
-      );
+      await writeFile(`${file}.new`, policyWith(name, spec));
       await rename(`${file}.new`, file);
     },
     async clear() {

@@ -18,6 +18,7 @@ import { environment as chartEnvironment, find, render, without } from '../chart
 import { withoutCluster } from '../engines.ts';
 import { accountWith } from '../operator/account.ts';
 import { type Cluster, openCluster, refusal, until } from '../operator/cluster.ts';
+import { policyWith } from '../policy/fixtures.ts';
 import { Repository } from '../policy/repository.ts';
 import { key, type RunningProgram, serve } from './program.ts';
 
@@ -32,8 +33,11 @@ interface StatusText {
 }
 
 function policy(image: string): string {
-  const spec = `{image: "${image}", idleTimeoutMinutes: 0, rollout: {when: now, idleAfterMinutes: 0}}`;
-  return `apiVersion: terminals.openwebui.com/v1alpha1\nkind: Policy\nmetadata: {name: team}\nspec: ${spec}\n`;
+  return policyWith('team', {
+    image,
+    idleTimeoutMinutes: 0,
+    rollout: { when: 'now', idleAfterMinutes: 0 },
+  });
 }
 
 async function statusOf(cluster: Cluster): Promise<StatusText> {

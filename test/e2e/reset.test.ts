@@ -1,10 +1,11 @@
 /** Homes are emptied by the schedule of their policy, by the whole program: on real processes and real containers. */
 import assert from 'node:assert/strict';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { dataDirectory } from '../backend/process/open-terminal.ts';
 import { withoutDocker } from '../engines.ts';
+import { makePlace } from './place.ts';
 import { asUser, command, removeFolder, serve, temporaryFolder, waitFor } from './program.ts';
 
 const evil = `mkdir -p .config/git work && echo g > .config/git/config && echo w > work/file && echo n > note
@@ -18,22 +19,11 @@ function inSeconds(seconds: number): string {
 }
 
 async function resetOnce(t: TestContext, backend: string, dataDir: string): Promise<void> {
-  const folder = await temporaryFolder();
-  const policies = path.join(folder, 'policies');
-  const audit = path.join(folder, 'audit.log');
-  await mkdir(policies);
-  const declare = async (spec: string) => {
-    const header = 'apiVersion: terminals.openwebui.com/v1alpha1\nkind: Policy\nmetadata: {name: team}\n';
-    await writeFile(path.join(policies, 'team.new'), `${header}spec: ${spec}\n`);
-    await rename(path.join(policies, 'team.new'), path.join(policies, 'team.yaml'));
-  };
+  const place = await makePlace(backend, { TERMINALS_DATA_DIR: dataDir });
+  const audit = path.join(place.folder, 'audit.log');
+  const variables = { ...place.variables, TERMINALS_AUDIT_LOG: audit };
+  const declare = (spec: string) => place.declare('team', spec);
   await declare('{}');
-  const variables = {
-    TERMINALS_BACKEND: backend,
-    TERMINALS_DATA_DIR: dataDir,
-    TERMINALS_POLICIES_DIR: policies,
-    TERMINALS_AUDIT_LOG: audit,
-  };
   const resets = async () => {
     const lines = (await readFile(audit, 'utf8')).trim().split('\n');
     return lines.map((line) => JSON.parse(line)).filter(({ event }) => event === 'reset');
@@ -45,8 +35,7 @@ async function resetOnce(t: TestContext, backend: string, dataDir: string): Prom
   let program = await serve(variables);
   t.after(async () => {
     await program.stop();
-    await command(['delete', '--all', '--yes'], variables);
-    await removeFolder(folder);
+    await place.clear();
   });
   for (const user of ['alice', 'bob'])
     assert.equal(await asUser(program, user, 'team').execute(evil), 'made');

@@ -10,6 +10,12 @@ import type { Policy, PolicySet } from '../../src/policy/policy.ts';
 import { buildPolicySet, type PolicyRules } from '../../src/policy/policy-set.ts';
 import { problemText } from '../../src/policy/store.ts';
 
+/** A policy's text in four lines. @param spec as YAML, or what that would be */
+export function policyWith(name: string, spec: string | object): string {
+  const text = typeof spec === 'string' ? spec : JSON.stringify(spec);
+  return `apiVersion: terminals.openwebui.com/v1alpha1\nkind: Policy\nmetadata: {name: ${name}}\nspec: ${text}\n`;
+}
+
 /** A policy's text: a header of five lines, and the spec's fields from line 6 on. */
 export function policyText(name: string, ...fields: readonly string[]): string {
   const header = [

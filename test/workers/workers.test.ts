@@ -6,6 +6,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { policyText } from '../policy/fixtures.ts';
 import {
   answerOf,
   asAlice,
@@ -20,10 +21,6 @@ import { authenticate, dial, speaks } from '../proxy/websocket/clients.ts';
 import { until } from '../reconcile/harness.ts';
 import { manyConnections, servedByWorkers, workers } from './serve.ts';
 
-function policy(name: string, spec = 'priority: 1'): string {
-  return `apiVersion: terminals.openwebui.com/v1alpha1\nkind: Policy\nmetadata: {name: ${name}}\nspec: {${spec}}\n`;
-}
-
 const asCaller = { authorization: `Bearer ${sharedKey}` };
 const json = { ...asCaller, 'content-type': 'application/json' };
 
@@ -37,7 +34,7 @@ function isAlive(pid: number): boolean {
 
 test('requests by any worker', async (t) => {
   const served = await servedByWorkers(t, {
-    files: { 'one.yaml': policy('one') },
+    files: { 'one.yaml': policyText('one') },
     env: { TERMINALS_POLICY_WRITES: 'true' },
   });
 
@@ -162,9 +159,9 @@ test('requests by any worker', async (t) => {
 });
 
 test('a file that is written or broken counts in every worker soon', async (t) => {
-  const served = await servedByWorkers(t, { files: { 'one.yaml': policy('one') } });
+  const served = await servedByWorkers(t, { files: { 'one.yaml': policyText('one') } });
   const file = path.join(served.folder, 'policies', 'late.yaml');
-  await writeFile(file, policy('late'));
+  await writeFile(file, policyText('late'));
   await served.line(({ msg, added }) => msg === 'policies changed' && String(added) === 'late', 'the change');
   for (const { status } of await served.byEach('/p/late/execute')) assert.equal(status, 200);
   await writeFile(file, 'kind: [');
@@ -191,7 +188,7 @@ test('a key that is taken out of its file is refused by every worker', async (t)
 });
 
 test('a silent request keeps its terminal from being stopped, though only its worker knows of it', async (t) => {
-  const files = { 'default.yaml': policy('default', 'idleTimeoutMinutes: 0.005') };
+  const files = { 'default.yaml': policyText('default', 'idleTimeoutMinutes: 0.005') };
   const served = await servedByWorkers(t, { files });
   served.upstream.handle = (request, response) => {
     if (request.url === '/held') setTimeout(() => response.end('whole'), 1_500);

@@ -157,7 +157,8 @@ describe('drift on Docker', { skip: await withoutDocker() }, () => {
     proxy.meets = refusesNetworks;
     await docker.getNetwork(network).disconnect({ Container: name });
     await docker.getContainer(name).stop({ t: 1 });
-    await until(() => [...reconciler.entries].every(({ actual }) => actual?.phase === 'Idle'), 'it is seen');
+    const there = () => [...reconciler.entries].find((each) => each.name === name)?.actual;
+    await until(() => there()?.phase === 'Idle', 'it is seen');
     proxy.meets = () => null;
     assert.equal(await execute(await reach(), 'echo here'), 'here');
   });

