@@ -17,6 +17,12 @@ export async function withoutDocker(): Promise<string | false> {
   return 'skipped: no Docker engine';
 }
 
+/** Why a test is skipped whose engine is not as it needs it. Throws where Docker is required: there it has to be. */
+export function notOnThisDocker(reason: string): string {
+  if (required.includes('docker')) throw new Error(`${reason}, and TERMINALS_TEST_REQUIRE asks for Docker`);
+  return `skipped: ${reason}`;
+}
+
 /** False where both programs are there, else why the test is skipped. Throws where Open WebUI is required. */
 export function withoutOpenWebUi(program: string, browser: string): string | false {
   if (existsSync(program) && existsSync(browser)) return false;

@@ -120,7 +120,15 @@ export async function removeNetwork(name: string): Promise<boolean> {
 export async function networkFor(t: TestContext): Promise<string> {
   const name = `terminals-test-${randomBytes(4).toString('hex')}`;
   await docker.createNetwork({ Name: name, Driver: 'bridge' });
-  t.after(() => removeNetwork(name));
+  t.after(async () => {
+    // Tests clean up in the order of their making: who is in it may still be there.
+    const there = await docker
+      .getNetwork(name)
+      .inspect()
+      .catch(() => null);
+    for (const id of Object.keys(there?.Containers ?? {})) await removeContainer(id);
+    await removeNetwork(name);
+  });
   return name;
 }
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { homePath } from '../../../src/backend/home.ts';
-import { withoutDocker } from '../../engines.ts';
+import { notOnThisDocker, withoutDocker } from '../../engines.ts';
 import {
   docker,
   execute,
@@ -119,7 +119,7 @@ describe('Terminals in a container of its own', { skip: await withoutDocker() },
   test('hands the homes on as the host of the engine names them', async (t) => {
     const place = await placeFor(t);
     const network = await networkFor(t);
-    if (!(await has(nodeImage))) return t.skip(`there is no image ${nodeImage}`);
+    if (!(await has(nodeImage))) return t.skip(notOnThisDocker(`there is no image ${nodeImage}`));
     const script = `
       import { createServer } from 'node:http';
       import pino from '/app/node_modules/pino/pino.js';
@@ -152,7 +152,7 @@ describe('Terminals in a container of its own', { skip: await withoutDocker() },
 
   test('refuses to start a terminal whose home would be lost with that container', async (t) => {
     const place = await placeFor(t);
-    if (!(await has(nodeImage))) return t.skip(`there is no image ${nodeImage}`);
+    if (!(await has(nodeImage))) return t.skip(notOnThisDocker(`there is no image ${nodeImage}`));
     const script = `
       import Docker from '/app/node_modules/dockerode/lib/docker.js';
       import { hostPaths } from '/app/src/backend/docker/own-mounts.ts';

@@ -4,7 +4,7 @@ import { Claims } from '../../../src/backend/docker/claims.ts';
 import { Containers } from '../../../src/backend/docker/containers.ts';
 import { Networks, ownNetwork } from '../../../src/backend/docker/network.ts';
 import type { RunningTerminal } from '../../../src/terminal/terminal.ts';
-import { withoutDocker } from '../../engines.ts';
+import { notOnThisDocker, withoutDocker } from '../../engines.ts';
 import { docker, execute, networkFor, never, placeFor, quiet, removeNetwork, silent } from './engine.ts';
 
 /** Tries a TCP connection from inside: `open`, or the name of the failure. */
@@ -48,7 +48,7 @@ describe('the network of terminals', { skip: await withoutDocker() }, () => {
     const desired = place.desired('alice');
     const alice = await backend.create(desired, quiet, never);
     await docker.getNetwork(ownNetwork).disconnect({ Container: alice.name });
-    if (!(await removeNetwork(ownNetwork))) return t.skip('terminals of others are in it');
+    if (!(await removeNetwork(ownNetwork))) return t.skip(notOnThisDocker('others are in our own network'));
     const cut = await backend.inspect(desired.key, never);
     assert.ok(cut?.phase === 'Error' && cut.astray);
     const again = await backend.update(desired, never);

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import pino from 'pino';
 import { ImagePullError, StartFailedError, StartTimeoutError } from '../../../src/errors.ts';
-import { withoutDocker } from '../../engines.ts';
+import { notOnThisDocker, withoutDocker } from '../../engines.ts';
 import {
   containersOf,
   docker,
@@ -181,7 +181,7 @@ describe('what was removed from outside', { skip: await withoutDocker() }, () =>
     const backend = place.backend();
     const before = await backend.create(place.desired('alice'), quiet, never);
     await removeContainer(before.name);
-    if (!(await removeNetwork('terminals'))) return t.skip('the network is in use by others');
+    if (!(await removeNetwork('terminals'))) return t.skip(notOnThisDocker('others are in our own network'));
     const after = await backend.create(place.desired('alice'), quiet, never);
     assert.equal(after.phase, 'Running');
     const { HostConfig } = await docker.getContainer(after.name).inspect();
