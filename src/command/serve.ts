@@ -44,7 +44,9 @@ Exit codes: 0 ended by a signal, 1 it could not start, 2 the call's words are of
     const workers = config.workers > 1 ? await import('../workers/primary.ts') : {};
     const program = new Program({ ...options, ...workers });
     try {
-      const url = await program.start();
+      const url = await program.start().catch((error: unknown) => {
+        throw listenError(error, config);
+      });
       log.info({ url, backend: backend.kind, version: version() }, 'listening');
       if (dev) io.out(welcome(url, config, backend, program));
       if (!io.signal.aborted) await once(io.signal, 'abort');
@@ -55,6 +57,19 @@ Exit codes: 0 ended by a signal, 1 it could not start, 2 the call's words are of
     return 0;
   },
 };
+
+/** In words that say what to do, where the address is what it failed by. */
+function listenError(error: unknown, { host, port }: Config): unknown {
+  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return error;
+  if (error.syscall !== 'listen') return error;
+  const words: Readonly<Record<string, string>> = {
+    EADDRINUSE: `something listens at ${host}:${port} already: end it, or choose another port (TERMINALS_PORT)`,
+    EACCES: `this user may not listen at port ${port}: choose one from 1024 on (TERMINALS_PORT)`,
+    EADDRNOTAVAIL: `this machine has no address ${host}: set TERMINALS_HOST to one that it has, or to 0.0.0.0 for all`,
+  };
+  const said = words[String(error.code)];
+  return said === undefined ? error : new Error(said, { cause: error });
+}
 
 /** This process as one of another's workers; undefined: it is none. */
 async function asWorker(): Promise<Worker | undefined> {
