@@ -174,7 +174,6 @@ export class DockerBackend implements Backend {
   }
 
   async update(desired: Desired, signal: AbortSignal): Promise<Actual> {
-    await this.#reconnect(desired, signal);
     const container = this.#docker.getContainer(desired.name);
     try {
       const limits = limitsConfig(desired.limits);
@@ -187,16 +186,19 @@ export class DockerBackend implements Backend {
         { cause: error },
       );
     }
-    const actual = await this.inspect(desired.key, signal);
+    let info = await this.#containers.inspectOf(desired.key, signal);
+    const cut = info && networkCutFrom(info);
+    if (cut !== null && this.#networks.has(desired.name, cut)) {
+      await this.#reconnect(desired, cut, signal);
+      info = await this.#containers.inspectOf(desired.key, signal);
+    }
+    const actual = info && this.#containers.observe(info);
     if (actual) return actual;
     throw new StartFailedError(`The container ${desired.name} is gone.`, 'The next request makes it anew.');
   }
 
   /** Puts it back into the network that somebody cut it from. */
-  async #reconnect({ name }: Desired, signal: AbortSignal): Promise<void> {
-    const info = await this.#containers.inspect(name, signal);
-    const cut = info && networkCutFrom(info);
-    if (cut === null || !this.#networks.has(name, cut)) return;
+  async #reconnect({ name }: Desired, cut: string, signal: AbortSignal): Promise<void> {
     try {
       await this.#networks.rejoin(name, cut, signal);
     } catch (error) {
