@@ -45,6 +45,8 @@ export interface DockerBackendOptions {
   readonly secretsDir?: string | null;
   readonly log: Logger;
   readonly docker?: Docker;
+  /** The network that is made where none is configured, where not as usual. */
+  readonly ownNetwork?: string;
   /** How images with packages are kept, where not as usual. */
   readonly baking?: Pick<BakingOptions, 'keepUnusedMs' | 'retryMs'>;
 }
@@ -71,7 +73,7 @@ export class DockerBackend implements Backend {
   constructor({ dataDir, networks, publishHost, mounts, log, baking, ...options }: DockerBackendOptions) {
     const docker = options.docker ?? new Docker();
     const images = new Images(docker);
-    const attached = new Networks(docker, networks, log);
+    const attached = new Networks(docker, networks, log, options.ownNetwork);
     const common = { docker, images, networks: attached, log };
     this.#docker = docker;
     this.#images = images;

@@ -31,10 +31,13 @@ export class Networks {
   readonly #docker: Docker;
   readonly #configured: readonly string[];
   readonly #log: Logger;
+  readonly #ownName: string;
   #own: Promise<string | null> | null = null;
 
-  constructor(docker: Docker, configured: readonly string[], log: Logger) {
+  /** @param own the name of our own */
+  constructor(docker: Docker, configured: readonly string[], log: Logger, own = ownNetwork) {
     this.#docker = docker;
+    this.#ownName = own;
     this.#configured = configured;
     this.#log = log;
   }
@@ -62,7 +65,7 @@ export class Networks {
   /** Whether this is the network of that terminal; of those that are not configured, also where our own can't be made. */
   has(name: string, network: string): boolean {
     if (this.configured) return this.#configuredOf(name) === network;
-    return network === ownNetwork || network === defaultBridge;
+    return network === this.#ownName || network === defaultBridge;
   }
 
   /**
@@ -102,16 +105,16 @@ export class Networks {
 
   async #ensureOwn(signal: AbortSignal): Promise<string | null> {
     try {
-      const found = await engineCall(signal, () => this.#docker.getNetwork(ownNetwork).inspect());
+      const found = await engineCall(signal, () => this.#docker.getNetwork(this.#ownName).inspect());
       this.#checkOwn(found);
-      return ownNetwork;
+      return this.#ownName;
     } catch (error) {
       if (statusOf(error) !== 404) throw error;
     }
     try {
       await engineCall(signal, (abortSignal) =>
         this.#docker.createNetwork({
-          Name: ownNetwork,
+          Name: this.#ownName,
           Driver: 'bridge',
           CheckDuplicate: true,
           Labels: { [labels.managedBy]: managedBy },
@@ -119,13 +122,13 @@ export class Networks {
           abortSignal,
         }),
       );
-      return ownNetwork;
+      return this.#ownName;
     } catch (error) {
       if (statusOf(error) === null) throw error;
-      if (statusOf(error) === 409) return ownNetwork;
+      if (statusOf(error) === 409) return this.#ownName;
       this.#log.warn(
         { reason: reasonOf(error) },
-        `the network "${ownNetwork}" can't be made: terminals are on the default bridge, where they can reach each other's open ports`,
+        `the network "${this.#ownName}" can't be made: terminals are on the default bridge, where they can reach each other's open ports`,
       );
       return null;
     }
@@ -135,7 +138,7 @@ export class Networks {
   #checkOwn({ Options: options }: { readonly Options?: Readonly<Record<string, string>> | undefined }): void {
     if (options?.[iccOption] === 'false') return;
     this.#log.warn(
-      `the network "${ownNetwork}" was not made by Terminals: its terminals can reach each other's open ports; remove it, and it is made anew`,
+      `the network "${this.#ownName}" was not made by Terminals: its terminals can reach each other's open ports; remove it, and it is made anew`,
     );
   }
 }

@@ -120,16 +120,27 @@ export async function removeNetwork(name: string): Promise<boolean> {
 export async function networkFor(t: TestContext): Promise<string> {
   const name = `terminals-test-${randomBytes(4).toString('hex')}`;
   await docker.createNetwork({ Name: name, Driver: 'bridge' });
+  removedAfter(t, name);
+  return name;
+}
+
+/** The name of a network for a backend to make as its own. */
+export function ownNetworkFor(t: TestContext): string {
+  const name = `terminals-test-${randomBytes(4).toString('hex')}`;
+  removedAfter(t, name);
+  return name;
+}
+
+function removedAfter(t: TestContext, network: string): void {
   t.after(async () => {
     // Tests clean up in the order of their making: who is in it may still be there.
     const there = await docker
-      .getNetwork(name)
+      .getNetwork(network)
       .inspect()
       .catch(() => null);
     for (const id of Object.keys(there?.Containers ?? {})) await removeContainer(id);
-    await removeNetwork(name);
+    await removeNetwork(network);
   });
-  return name;
 }
 
 /** An image of the test's own: Open Terminal's, with changes as a Dockerfile's instructions. */

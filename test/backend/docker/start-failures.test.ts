@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import pino from 'pino';
 import { ImagePullError, StartFailedError, StartTimeoutError } from '../../../src/errors.ts';
-import { notOnThisDocker, withoutDocker } from '../../engines.ts';
+import { withoutDocker } from '../../engines.ts';
 import {
   containersOf,
   docker,
@@ -11,6 +11,7 @@ import {
   networkFor,
   never,
   openTerminal,
+  ownNetworkFor,
   placeFor,
   quiet,
   removeContainer,
@@ -178,14 +179,15 @@ describe('what was removed from outside', { skip: await withoutDocker() }, () =>
 
   test('our own network is made again when it is gone', async (t) => {
     const place = await placeFor(t);
-    const backend = place.backend();
+    const ownNetwork = ownNetworkFor(t);
+    const backend = place.backend({ ownNetwork });
     const before = await backend.create(place.desired('alice'), quiet, never);
     await removeContainer(before.name);
-    if (!(await removeNetwork('terminals'))) return t.skip(notOnThisDocker('others are in our own network'));
+    assert.ok(await removeNetwork(ownNetwork));
     const after = await backend.create(place.desired('alice'), quiet, never);
     assert.equal(after.phase, 'Running');
     const { HostConfig } = await docker.getContainer(after.name).inspect();
-    assert.equal(HostConfig.NetworkMode, 'terminals');
+    assert.equal(HostConfig.NetworkMode, ownNetwork);
   });
 
   test('an image that is there is not asked for again', async (t) => {
