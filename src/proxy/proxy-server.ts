@@ -36,6 +36,7 @@ export interface ProxyServerOptions {
 
 export interface ListenOptions {
   readonly host: string;
+  /** 0: any that is free. */
   readonly port: number;
   /** As for `net.Server.listen`. */
   readonly exclusive?: boolean;
@@ -96,6 +97,7 @@ export class ProxyServer {
   }
 }
 
-function portOf(address: AddressInfo | string | null): number {
+/** The port that a server listens at; 0: it has none. */
+export function portOf(address: AddressInfo | string | null): number {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }

@@ -4,6 +4,7 @@
  */
 import type { Policy, PolicySet, Problem, Standing } from '../policy/policy.ts';
 import { inPlaceChanges } from '../terminal/changes.ts';
+import { isOutdated } from '../terminal/plan.ts';
 import type { Stall } from '../terminal/revisions.ts';
 import type { PolicyId, Revision, Template, Workload } from '../terminal/terminal.ts';
 import type { Entry } from './registry.ts';
@@ -211,8 +212,8 @@ function countsOf(entries: readonly Readonly<Entry>[], template: Template): Coun
       continue;
     }
     desired += 1;
-    const outdated = actual.revision !== template.revision || actual.astray !== undefined;
-    if (outdated || inPlaceChanges(actual, template).length > 0) continue;
+    if (isOutdated(actual, template) || actual.astray !== undefined) continue;
+    if (inPlaceChanges(actual, template).length > 0) continue;
     updated += 1;
     if (actual.phase === 'Running') available += 1;
   }

@@ -5,12 +5,7 @@
  */
 import { once } from 'node:events';
 import net from 'node:net';
-
-export interface ListenAddress {
-  readonly host: string;
-  /** 0: any that is free. */
-  readonly port: number;
-}
+import { type ListenOptions, portOf } from '../proxy/proxy-server.ts';
 
 /** How a worker listens, beside where. */
 export const workersListen = process.platform === 'linux' ? { exclusive: true, reusePort: true } : {};
@@ -20,11 +15,11 @@ export const workersListen = process.platform === 'linux' ? { exclusive: true, r
  * would get half of the calls.
  * @throws what `listen` fails by, e.g. EADDRINUSE
  */
-export async function portAlone({ host, port }: ListenAddress): Promise<number> {
+export async function portAlone({ host, port }: Pick<ListenOptions, 'host' | 'port'>): Promise<number> {
   const server = net.createServer().listen({ host, port, exclusive: true });
   await once(server, 'listening');
   const address = server.address();
   server.close();
   await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : port;
+  return portOf(address);
 }

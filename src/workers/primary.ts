@@ -10,6 +10,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { MetricsSnapshot } from '../admin/metrics.ts';
 import type { PolicySet } from '../policy/policy.ts';
+import type { ListenOptions } from '../proxy/proxy-server.ts';
 import { createServer } from '../proxy/server.ts';
 import { Sessions } from '../proxy/sessions.ts';
 import type { Terminals } from '../proxy/terminals.ts';
@@ -17,7 +18,7 @@ import type { RunningTerminal } from '../terminal/terminal.ts';
 import type { Handlers } from './channel.ts';
 import { errorOf } from './failure.ts';
 import type { Leases } from './leases.ts';
-import { type ListenAddress, portAlone } from './port.ts';
+import { portAlone } from './port.ts';
 import type { MadeSession, Place, ToPrimary } from './protocol.ts';
 import type { WorkerProcess } from './worker-process.ts';
 import { Workers } from './workers.ts';
@@ -83,7 +84,7 @@ export class Primary {
   }
 
   /** @returns the port that the workers listen at, when all do */
-  async listen(address: ListenAddress): Promise<number> {
+  async listen(address: Pick<ListenOptions, 'host' | 'port'>): Promise<number> {
     const port = await portAlone(address);
     // Only this user may open it; every call on it is authenticated as if it had come from outside.
     this.#folder = await mkdtemp(path.join(os.tmpdir(), 'terminals-'));

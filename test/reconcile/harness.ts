@@ -113,6 +113,8 @@ export async function harness(t: TestContext, options: HarnessOptions = {}): Pro
   return { backend, policies, reconciler, dataDir, lines };
 }
 
+export { turns } from './turns.ts';
+
 const folders = new Set<string>();
 process.once('exit', () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
@@ -132,11 +134,6 @@ export async function until(condition: () => boolean, what: string, timeoutMs = 
     assert.ok(performance.now() < end, `never came true: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-}
-
-/** Long enough for whatever is under way to show: some turns of the event loop, no time on the clock. */
-export async function turns(count = 30): Promise<void> {
-  for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** A signal that never aborts. */

@@ -15,6 +15,7 @@ import type {
   TerminalName,
   Workload,
 } from '../../src/terminal/terminal.ts';
+import { turns } from './turns.ts';
 
 export type Operation =
   | 'list'
@@ -112,7 +113,7 @@ export class MemoryBackend implements Backend {
     const since = this.#listener?.count;
     const late = Math.max(...this.delays) - 1;
     if (late === 0) this.#listener?.relisted(all, since);
-    else void this.#afterTurns(late).then(() => this.#listener?.relisted(all, since));
+    else void turns(late).then(() => this.#listener?.relisted(all, since));
   }
 
   // --- the interface -------------------------------------------------------
@@ -222,22 +223,18 @@ export class MemoryBackend implements Backend {
     if (actual === undefined) this.#terminals.delete(name);
     else this.#terminals.set(name, actual);
     this.happened?.();
-    if (!this.deaf) for (const turns of this.delays) void this.#tell(key, turns);
+    if (!this.deaf) for (const count of this.delays) void this.#tell(key, count);
     return actual;
   }
 
   /** As by an engine that is asked after the event: its answer may be older than what was done meanwhile. */
-  async #tell(key: TerminalKey, turns: number): Promise<void> {
-    const half = Math.floor(turns / 2);
-    await this.#afterTurns(turns - half);
+  async #tell(key: TerminalKey, count: number): Promise<void> {
+    const half = Math.floor(count / 2);
+    await turns(count - half);
     const seen = this.actual(key);
     const since = this.#listener?.count;
-    await this.#afterTurns(half);
+    await turns(half);
     this.#listener?.changed(key, seen, since);
-  }
-
-  async #afterTurns(count: number): Promise<void> {
-    for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
   }
 
   #running(desired: Desired): RunningTerminal {

@@ -10,7 +10,7 @@ import { isHealthy } from '../health.ts';
 import type { Claims } from './claims.ts';
 import { accepting, engineCall, faultOf, statusOf } from './engine.ts';
 import type { Networks } from './network.ts';
-import { type Addresses, addressesOf, observe } from './observe.ts';
+import { type Addresses, addressesOf, nameOf, networkCutFrom, observe } from './observe.ts';
 
 export interface ContainersOptions {
   readonly docker: Docker;
@@ -62,10 +62,16 @@ export class Containers {
       keyOf: (labels, name) => this.#options.claims.keyOf(labels, name),
       address: (addresses) => this.#bestAddress(addresses),
       publishHost: this.#options.publishHost,
-      belongs: (name, network) => this.#options.networks.has(name, network),
+      cutFrom: (container) => this.cutFrom(container),
       wasHealthy: (id, startedAt) => this.#healthy.get(id) === startedAt,
       now: Date.now(),
     });
+  }
+
+  /** The network that a container was cut from and would be made in today; null: there is none such. */
+  cutFrom(info: ContainerInspectInfo): string | null {
+    const made = networkCutFrom(info);
+    return made !== null && this.#options.networks.has(nameOf(info), made) ? made : null;
   }
 
   /** As `observe`; one that started before this process could see it answer is asked whether it does. */

@@ -189,8 +189,8 @@ export class DockerBackend implements Backend {
       );
     }
     let info = await this.#containers.inspectOf(desired.key, signal);
-    const cut = info && networkCutFrom(info);
-    if (cut !== null && this.#networks.has(desired.name, cut)) {
+    const cut = info && this.#containers.cutFrom(info);
+    if (cut !== null) {
       await this.#reconnect(desired, cut, signal);
       info = await this.#containers.inspectOf(desired.key, signal);
     }

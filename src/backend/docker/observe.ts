@@ -78,8 +78,8 @@ export interface Viewpoint {
   /** The address to use of those a container has; null where none is. */
   address(addresses: Addresses): Address | null;
   readonly publishHost: string;
-  /** Whether a terminal that was made in this network would be made in it today. */
-  belongs(name: TerminalName, network: string): boolean;
+  /** The network that a container was cut from and would be made in today; null: there is none such. */
+  cutFrom(info: ContainerInspectInfo): string | null;
   /** This container was seen healthy since it started. */
   wasHealthy(id: string, startedAt: number): boolean;
   readonly now: number;
@@ -90,8 +90,7 @@ export function observe(info: ContainerInspectInfo, viewpoint: Viewpoint): Actua
   const containerLabels: LabelMap = info.Config.Labels ?? {};
   const key = viewpoint.keyOf(containerLabels, nameOf(info));
   if (key === null || nameOf(info) !== terminalName(key)) return null;
-  const made = networkCutFrom(info);
-  const cut = made !== null && viewpoint.belongs(nameOf(info), made) ? made : null;
+  const cut = viewpoint.cutFrom(info);
   const observed = {
     key,
     name: nameOf(info),
