@@ -35,8 +35,8 @@ describe('a start that fails', { skip: await withoutDocker() }, () => {
     const told = (detail: string) => void progress.push(detail);
     const desired = place.desired('alice', { image: missing });
     for (const attempt of [
-      place.backend().prepare(desired.workload, told, never),
-      place.backend().create(desired, told, never),
+      () => place.backend().prepare(desired.workload, told, never),
+      async () => place.backend().create(desired, told, never),
     ]) {
       await assert.rejects(attempt, (error: unknown) => {
         assert.ok(error instanceof ImagePullError, String(error));
