@@ -12,7 +12,13 @@ interface Deadline<Name> {
 /** setTimeout takes a signed 32-bit number of milliseconds. */
 const longestTimerMs = 2 ** 31 - 1;
 
-/** One deadline a terminal. Setting and expiring cost O(log n); a replaced entry is dropped when it surfaces. */
+/** So many replaced entries are kept at least before they are thrown out. */
+const slack = 64;
+
+/**
+ * One deadline a terminal. Setting and expiring cost O(log n); a replaced entry is dropped when it surfaces, and all of them
+ * together once they are more than the others.
+ */
 export class Deadlines<Name extends string = TerminalName> {
   readonly #heap: Deadline<Name>[] = [];
   readonly #current = new Map<Name, number>();
@@ -35,12 +41,18 @@ export class Deadlines<Name extends string = TerminalName> {
     if (this.#current.get(name) === at) return;
     this.#current.set(name, at);
     this.#push({ at, name });
+    if (this.#heap.length > 2 * this.#current.size + slack) this.#throwOut();
     this.#arm();
   }
 
   /** How many terminals have a deadline. */
   get size(): number {
     return this.#current.size;
+  }
+
+  /** Entries that are held for them, replaced ones included. */
+  get held(): number {
+    return this.#heap.length;
   }
 
   close(): void {
@@ -69,6 +81,13 @@ export class Deadlines<Name extends string = TerminalName> {
       this.#due(first.name);
     }
     this.#arm();
+  }
+
+  /** Leaves those in force: in order they are a heap as well. */
+  #throwOut(): void {
+    this.#heap.length = 0;
+    for (const [name, at] of this.#current) this.#heap.push({ at, name });
+    this.#heap.sort((a, b) => a.at - b.at);
   }
 
   #push(deadline: Deadline<Name>): void {

@@ -127,3 +127,20 @@ test('whatever is set, moved and taken away: exactly the last deadline of each c
     { numRuns: 100 },
   );
 });
+
+test('what is moved again and again holds no more than it needs', (t) => {
+  const { deadlines, due, set, tick } = onClock(t);
+  for (let at = 1; at <= 10_000; at += 1) {
+    set('a', 100_000 + at);
+    set('b', 90_000 - at);
+    set('c', at);
+    set('c', null);
+  }
+  assert.ok(deadlines.held < 200, `${deadlines.held} are held`);
+  tick(200_000);
+  assert.deepEqual(
+    due.map(({ name }) => name),
+    ['b', 'a'],
+  );
+  assert.deepEqual([deadlines.size, deadlines.held], [0, 0]);
+});
