@@ -46,7 +46,7 @@ export class Hearing implements BackendListener {
     const entry = registry.entry(key, this.#lastActivity(actual));
     if (entry.taken) return;
     // What is told while it is worked on, or was done with it since, is no longer how it is: the backend is asked.
-    if (queue.isRunning(entry.name) || entry.recordedAt > since) {
+    if (this.#isOutOfDate(entry, since)) {
       entry.observed = false;
       entry.stale = true;
       queue.add(entry.name, false);
@@ -59,8 +59,8 @@ export class Hearing implements BackendListener {
   }
 
   relisted(all: readonly Actual[], since = this.count): void {
-    const { registry, queue, admission, listed } = this.#options;
-    const known = (entry: Entry) => queue.isRunning(entry.name) || entry.taken || entry.recordedAt > since;
+    const { registry, admission, listed } = this.#options;
+    const known = (entry: Entry) => entry.taken || this.#isOutOfDate(entry, since);
     const seen = new Set<TerminalName>();
     for (const actual of all) {
       if (actual.key.user === discoveryUser) continue;
@@ -74,6 +74,11 @@ export class Hearing implements BackendListener {
     this.#synced = true;
     admission.warm.follow();
     listed();
+  }
+
+  /** Whether something is being done with a terminal, or was after what is told of it was so. */
+  #isOutOfDate({ name, leaving, recordedAt }: Entry, since: number): boolean {
+    return this.#options.queue.isRunning(name) || leaving !== null || recordedAt > since;
   }
 
   /** What is heard may be older than what was done since: it says that something is to be done, and not yet what. */

@@ -191,6 +191,27 @@ test('who comes back while their terminal is being stopped for another waits for
   assert.equal(backend.most, 1);
 });
 
+test('what the engine tells of one that is being stopped for another sends nobody into it', async (t) => {
+  const { backend, reconciler } = await hostOf(t, 1, null, restless());
+  const { terminal } = await reconciler.reach(keyOf('alice'), patient);
+  await turns();
+  const held = gate();
+  backend.inject('stop', { before: () => held.passed });
+  const bob = Promise.resolve(reconciler.reach(keyOf('bob'), patient));
+  await until(() => backend.count('stop') === 1, 'alice is being stopped');
+  // The signal that ends it, while it still runs.
+  backend.outside(keyOf('alice'), terminal);
+  await turns();
+  const told = reconciler.running(keyOf('alice'));
+  await reconciler.resync();
+  const listed = reconciler.running(keyOf('alice'));
+  held.open();
+  await bob;
+  await turns();
+  assert.deepEqual({ told, listed }, { told: null, listed: null });
+  assert.deepEqual(running(backend), ['bob']);
+});
+
 test("what is nobody's fills the host up and no further, and goes first", async (t) => {
   const { backend, reconciler } = await hostOf(
     t,
