@@ -5,7 +5,8 @@
 import type { Logger } from 'pino';
 import { PolicyUnknownError, StartTimeoutError, TerminalsError } from '../errors.ts';
 import type { Policy } from '../policy/policy.ts';
-import type { Plan } from '../terminal/plan.ts';
+import { areAmong } from '../terminal/changes.ts';
+import type { Action, Plan } from '../terminal/plan.ts';
 import type { Desired, Revision, TerminalKey, TerminalName } from '../terminal/terminal.ts';
 import { type Actions, describe } from './actions.ts';
 import type { Admission } from './admission.ts';
@@ -21,7 +22,7 @@ import { rejectWaiters, resolveWaiters } from './waiting.ts';
 export interface ConvergingOptions {
   readonly registry: Registry;
   readonly policyOf: (key: TerminalKey) => Policy | undefined;
-  readonly planner: Pick<Planner, 'desired' | 'inTurn' | 'noteRevision'>;
+  readonly planner: Pick<Planner, 'desired' | 'inTurn' | 'look' | 'noteRevision'>;
   readonly rollouts: Pick<Rollouts, 'failed' | 'leave'>;
   readonly actions: Pick<Actions, 'inspect' | 'prepare' | 'obey'>;
   readonly admission: Pick<Admission, 'perform' | 'warm'>;
@@ -33,6 +34,8 @@ export interface ConvergingOptions {
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
+
+type Update = Extract<Action, { readonly kind: 'update' | 'replace' }>;
 
 /** A look at one terminal takes at most this many steps before it gives way to others. */
 const maxSteps = 4;
@@ -121,9 +124,21 @@ export class Converging {
         await elsewhere.recall(entry.name);
         continue;
       }
-      await admission.perform(entry, plan.action, desired);
+      if (plan.action.kind === 'update') await this.#update(entry, plan.action, desired);
+      else await admission.perform(entry, plan.action, desired);
     }
     queue.add(entry.name, entry.waiters.size > 0);
+  }
+
+  /** Changes it in place; who waits for one that runs does not wait for that, and is not told where it fails. */
+  async #update(entry: Entry, action: Update, desired: Desired | undefined): Promise<void> {
+    const { admission, planner, log } = this.#options;
+    if (entry.actual?.phase === 'Running') resolveWaiters(entry, entry.actual);
+    await admission.perform(entry, action, desired);
+    const { action: next } = planner.look(entry);
+    if (next.kind !== 'update' || !areAmong(next.changes, action.changes)) return;
+    entry.unheld = next.changes;
+    log.warn({ ...describe(entry), changes: next.changes }, 'what was changed in place is not held');
   }
 
   #settle(entry: Entry, plan: Plan, desired: Desired | undefined): void {

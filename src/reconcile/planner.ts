@@ -3,8 +3,9 @@
  * @module
  */
 import type { Policy } from '../policy/policy.ts';
+import { areSameChanges } from '../terminal/changes.ts';
 import { isNobody } from '../terminal/names.ts';
-import { isOutdated, type Plan, planTerminal } from '../terminal/plan.ts';
+import { type Action, isOutdated, type Plan, planTerminal } from '../terminal/plan.ts';
 import type { Desired, Template, TerminalKey } from '../terminal/terminal.ts';
 import type { Entry } from './registry.ts';
 import type { Resets } from './resets.ts';
@@ -28,6 +29,9 @@ export interface Planned {
 /** Others of its policy are being replaced; it is told when they are through. */
 const notItsTurn: Plan = { action: { kind: 'none', reason: 'it waits for its turn' }, deferred: [] };
 const othersDo: Plan = { action: { kind: 'none', reason: 'another replica sees to it' }, deferred: [] };
+
+const notHeld: Action = { kind: 'none', reason: 'the backend does not hold what its policy declares' };
+const aheadOfRequests: Action = { kind: 'create', reason: 'to be there before it is asked for' };
 
 /** Of what was nobody's. */
 const notThere: Plan = { action: { kind: 'none', reason: 'it is not kept' }, deferred: [] };
@@ -128,10 +132,10 @@ export class Planner {
       resetAt: this.#resetAt(entry),
       now,
     });
-    const ahead = entry.kept && plan.action.kind === 'create';
-    return ahead
-      ? { ...plan, action: { kind: 'create', reason: 'to be there before it is asked for' } }
-      : plan;
+    if (entry.kept && plan.action.kind === 'create') return { ...plan, action: aheadOfRequests };
+    // It would be changed for ever.
+    const vain = plan.action.kind === 'update' && areSameChanges(plan.action.changes, entry.unheld);
+    return vain ? { ...plan, action: notHeld } : plan;
   }
 
   /** Whoever had it begin with a revision that is not proven yet may be gone: somebody has to see how that ends. */

@@ -8,6 +8,7 @@ import { isNobody, terminalName } from '../terminal/names.ts';
 import type {
   Activity,
   Actual,
+  FieldChange,
   PolicyId,
   RunningTerminal,
   TerminalKey,
@@ -48,6 +49,8 @@ export class Entry extends UseCount implements Activity {
   progress: string | null = null;
   /** It ran until a new revision failed, and is to run again with the last good one, asked for or not. */
   restoring = false;
+  /** What differs still after it was changed in place, since the backend does not hold it. */
+  unheld: readonly FieldChange[] = [];
   /** It is nobody's yet, and is to run all the same: a policy keeps it warm. */
   kept = false;
   /** It is nobody's, and is becoming somebody's right now: only whoever does that may touch it. */

@@ -27,6 +27,20 @@ function fieldChanges(from: WorkloadFingerprint, to: WorkloadFingerprint): Field
     });
 }
 
+/** Whether both are the same changes. */
+export function areSameChanges(some: readonly FieldChange[], others: readonly FieldChange[]): boolean {
+  return (
+    some.length === others.length &&
+    some.every((change, index) => change.from === others[index]?.from) &&
+    areAmong(some, others)
+  );
+}
+
+/** Whether all of these were to be made, whatever was there before. */
+export function areAmong(changes: readonly FieldChange[], made: readonly FieldChange[]): boolean {
+  return changes.every(({ field, to }) => made.some((change) => change.field === field && change.to === to));
+}
+
 /** What differs and is changed in place. */
 export function inPlaceChanges(actual: Actual, desired: Template): readonly FieldChange[] {
   return [...limitChanges(actual.limits, desired.limits), ...settingChanges(actual.settings, desired)];

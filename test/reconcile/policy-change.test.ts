@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { StartFailedError } from '../../src/errors.ts';
 import type { PolicySpec } from '../../src/policy/policy.ts';
+import { terminalName } from '../../src/terminal/names.ts';
+import type { Actual, Desired, RunningTerminal } from '../../src/terminal/terminal.ts';
 import { steady } from '../terminal/fixtures.ts';
 import { gate, harness, keyOf, MemoryPolicies, patient, policyOf, turns, until } from './harness.ts';
+import { MemoryBackend } from './memory-backend.ts';
 
 const alice = keyOf('alice');
 /** 60 ms in minutes. */
@@ -185,4 +189,59 @@ test('an update that fails is tried again later, not at once, and the terminal s
   assert.equal((await reconciler.reach(alice, patient)).terminal.startedAt, terminal.startedAt);
   await until(() => backend.count('update') === 2, 'it is tried again');
   await until(() => backend.actual(alice)?.limits?.cpuMillis === 2_000, 'and succeeds');
+});
+
+/** As Docker: what is started has the limits that it was made with. */
+class KeepsLimits extends MemoryBackend {
+  override async start(desired: Desired): Promise<RunningTerminal> {
+    const limits = this.actual(desired.key)?.limits ?? desired.limits;
+    const started = { ...(await super.start(desired)), limits };
+    this.outside(desired.key, started);
+    return started;
+  }
+}
+
+test('who has a terminal started does not wait for limits that can not be changed, and gets it', async (t) => {
+  const { backend, policies, reconciler } = await harness(t, { backend: new KeepsLimits() });
+  await reconciler.reach(alice, patient);
+  await reconciler.order({ kind: 'stop', reason: 'asked to' }, terminalName(alice));
+  await turns();
+  policies.edit(policyOf(more));
+  const refuse = () => {
+    throw new StartFailedError('The limits can not be changed in place.', 'Later.');
+  };
+  backend.inject('update', { before: refuse });
+  const { terminal } = await reconciler.reach(alice, patient);
+  assert.equal(terminal.phase, 'Running');
+  await until(() => backend.count('update') === 1, 'it was tried');
+});
+
+/** An engine that takes a limit for the CPU and does not hold it. */
+class WithoutCpuLimits extends MemoryBackend {
+  override async update(desired: Desired): Promise<Actual> {
+    const limits = { ...desired.limits, cpuMillis: 0 };
+    const actual = { ...(await super.update(desired)), limits };
+    this.outside(desired.key, actual);
+    return actual;
+  }
+}
+
+test('what the backend does not hold although it was told to is tried once, and said', async (t) => {
+  const backend = new WithoutCpuLimits();
+  const { policies, reconciler, lines } = await harness(t, { backend, resyncMs: 20 });
+  await reconciler.reach(alice, patient);
+  policies.edit(policyOf(more));
+  await until(() => backend.count('update') > 0, 'it was tried');
+  const listed = backend.count('list');
+  await until(() => backend.count('list') > listed + 5, 'it was looked at some times');
+  assert.equal(backend.count('update'), 1);
+  const said = lines.filter(({ msg }) => msg === 'what was changed in place is not held');
+  assert.deepEqual(
+    said.map(({ changes }) => changes),
+    [[{ field: 'resources.limits.cpu', from: '0m', to: '2000m' }]],
+  );
+  await reconciler.reach(alice, patient);
+
+  policies.edit(policyOf());
+  await until(() => backend.count('update') > 1, 'another edit is another try');
 });
