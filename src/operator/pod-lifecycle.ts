@@ -5,21 +5,20 @@
 import type { KubeClient } from '../kubernetes/client.ts';
 import type { EventRecorder } from '../kubernetes/event-recorder.ts';
 import { keyOf } from '../kubernetes/informer.ts';
-import { isRefusal } from '../kubernetes/kube-error.ts';
-import { type Container, type Pod, pathOf, pods } from '../kubernetes/objects.ts';
+import { type Pod, pods } from '../kubernetes/objects.ts';
 import { backoffMs } from '../reconcile/backoff.ts';
-import { parseCpu, parseMemory } from '../terminal/quantity.ts';
 import type { Caches } from './caches.ts';
-import { childNames, containerName, keyHashAnnotation, labels } from './child-names.ts';
+import { childNames, keyHashAnnotation, labels } from './child-names.ts';
 import { isAsWanted } from './covers.ts';
 import type { OperatorDefaults } from './defaults.ts';
 import type { Children } from './ensure.ts';
 import { ownershipOf } from './ownership.ts';
 import { podOf, podProblems } from './pod.ts';
+import { isAtWork, PodResize, patchPod } from './pod-resize.ts';
 import { endOf, type PodState, podState, resizeTrouble } from './pod-state.ts';
 import { resetOf } from './reset-pod.ts';
 import { fieldManager, type TerminalResource } from './terminal-resource.ts';
-import { lacksSubresource, type Trouble } from './trouble.ts';
+import type { Trouble } from './trouble.ts';
 
 /** A Pod as it was found or made. */
 export interface Seen {
@@ -39,17 +38,15 @@ export interface PodLifecycleOptions {
   readonly events: Pick<EventRecorder, 'record'>;
 }
 
-type Resources = NonNullable<Container['resources']>;
-
 export class PodLifecycle {
   readonly #options: PodLifecycleOptions;
   /** Pods that ended one after the other, by Terminal: the next one waits longer each time. */
   readonly #ends = new Map<string, { readonly count: number; readonly until: number }>();
-  /** Whether the cluster has pods/resize (Kubernetes 1.33 and later); found out by trying. */
-  #resizes = true;
+  readonly #resize: PodResize;
 
   constructor(options: PodLifecycleOptions) {
     this.#options = options;
+    this.#resize = new PodResize(options);
   }
 
   /** undefined: there is none. @throws CollisionError, LeavingError, KubeError */
@@ -94,9 +91,10 @@ export class PodLifecycle {
     if (resetOf(pod) === undefined) this.#options.events.record(terminal, 'Normal', 'Idle', message);
   }
 
-  /** The Terminal is gone. */
+  /** The Terminal is gone, or somebody asks for another try. */
   forget(key: string): void {
     this.#ends.delete(key);
+    this.#resize.forget(key);
   }
 
   #kept(pod: Pod | undefined, trouble: Trouble): Seen {
@@ -158,72 +156,30 @@ export class PodLifecycle {
   /** What can be changed without another Pod. */
   async #adjust(terminal: TerminalResource, existing: Pod, wanted: Pod, signal: AbortSignal): Promise<Seen> {
     if (terminal.spec.suspend) return this.#view(terminal, existing);
-    const resources = resourcesOf(wanted);
-    if (resources !== undefined && !sameResources(resourcesOf(existing), resources)) {
-      const resized = await this.#resize(terminal, existing, resources, signal);
-      if (resized === undefined) return this.#replace(terminal, existing, 'other CPU or memory', signal);
-      return this.#view(terminal, resized);
-    }
+    const { pod, refused } = await this.#resize.ensure(terminal, existing, wanted, signal);
+    if (pod !== undefined) return this.#view(terminal, pod);
+    if (refused !== undefined && !isAtWork(existing))
+      return this.#replace(terminal, existing, 'other CPU or memory', signal);
+    const notes = refused === undefined ? [] : [refused];
     const { spec: _spec, ...head } = wanted;
-    if (isAsWanted(existing, head, terminal)) return this.#view(terminal, existing);
+    if (isAsWanted(existing, head, terminal)) return this.#view(terminal, existing, notes);
     // Not by an apply: without the whole spec it would take back the spec that the first apply gave.
     const { labels: own, annotations, ownerReferences } = wanted.metadata;
-    const patched = await this.#patch(
+    const patched = await patchPod(
+      this.#options,
       existing,
       { metadata: { uid: existing.metadata.uid, labels: own, annotations, ownerReferences } },
       'application/merge-patch+json',
       signal,
     );
-    return this.#view(terminal, patched);
+    return this.#view(terminal, patched, notes);
   }
 
-  /** undefined: the cluster can't, so that only another Pod helps. */
-  async #resize(
-    terminal: TerminalResource,
-    existing: Pod,
-    { requests, limits }: Resources,
-    signal: AbortSignal,
-  ): Promise<Pod | undefined> {
-    if (!this.#resizes) return undefined;
-    const body = { spec: { containers: [{ name: containerName, resources: { requests, limits } }] } };
-    try {
-      const pod = await this.#patch(
-        existing,
-        body,
-        'application/strategic-merge-patch+json',
-        signal,
-        'resize',
-      );
-      const text = `CPU ${limits?.cpu}, memory ${limits?.memory}`;
-      this.#options.events.record(terminal, 'Normal', 'PodResized', `changed in place: ${text}`);
-      return pod;
-    } catch (error) {
-      if (lacksSubresource(error, existing.metadata.name)) this.#resizes = false;
-      else if (!isRefusal(error) || error.message.includes('exceeded quota')) throw error;
-      return undefined;
-    }
-  }
-
-  async #patch(
-    { metadata }: Pod,
-    body: unknown,
-    contentType: string,
-    signal: AbortSignal,
-    subresource?: string,
-  ): Promise<Pod> {
-    const { client, caches } = this.#options;
-    const path = pathOf(pods, metadata.namespace, metadata.name, subresource);
-    const query = { fieldManager };
-    const pod = await client.request<Pod>('PATCH', path, { query, body, contentType, signal });
-    caches.pods.absorb(pod);
-    return pod;
-  }
-
-  #view(terminal: TerminalResource, pod: Pod): Seen {
+  #view(terminal: TerminalResource, pod: Pod, notes: readonly string[] = []): Seen {
     const state = podState(pod);
     if (state.phase === 'Running') this.#ends.delete(keyOf(terminal));
     const trouble = resizeTrouble(pod);
-    return { ...seen(state), pod, notes: trouble === null ? [] : [trouble] };
+    return { ...seen(state), pod, notes: trouble === null ? notes : [...notes, trouble] };
   }
 }
 
@@ -243,18 +199,4 @@ function seen(state: PodState, lookAgainAt: number | null = null): Seen {
 
 function changing(reason: string, message: string): PodState {
   return { phase: 'Provisioning', reason, message, progressing: true };
-}
-
-function resourcesOf({ spec }: Pod): Resources | undefined {
-  return spec?.containers.find(({ name }) => name === containerName)?.resources;
-}
-
-/** The API server writes quantities its own way ("0.5" as "500m"), so that their values count. */
-function sameResources(actual: Resources | undefined, wanted: Resources): boolean {
-  return (['requests', 'limits'] as const).every((part) => {
-    const [is, should] = [actual?.[part], wanted[part]];
-    const same = (name: string, parse: (quantity: string) => number) =>
-      should?.[name] === undefined || (is?.[name] !== undefined && parse(is[name]) === parse(should[name]));
-    return same('cpu', parseCpu) && same('memory', parseMemory);
-  });
 }

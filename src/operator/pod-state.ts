@@ -69,12 +69,16 @@ export function endOf({ status }: Pod): { readonly reason: string; readonly mess
   return { reason, message: status.message ?? `the Pod has ended (${status.phase})` };
 }
 
-/** A change of CPU or memory that the node can't carry out now, in a sentence. */
+/** A change of CPU or memory that the node can't carry out now, or doesn't: a limit below what is in use. In a sentence. */
 export function resizeTrouble(pod: Pod): string | null {
   const pending = conditionOf(pod, 'PodResizePending');
-  if (pending?.status !== 'True') return null;
-  const after = pending.reason === 'Infeasible' ? 'the next start brings it' : 'it is tried again';
-  return `the new CPU or memory is ${(pending.reason ?? 'pending').toLowerCase()}: ${pending.message ?? ''} (${after})`;
+  if (pending?.status === 'True') {
+    const after = pending.reason === 'Infeasible' ? 'the next start brings it' : 'it is tried again';
+    return `the new CPU or memory is ${(pending.reason ?? 'pending').toLowerCase()}: ${pending.message ?? ''} (${after})`;
+  }
+  const begun = conditionOf(pod, 'PodResizeInProgress');
+  if (begun?.status !== 'True' || begun.reason !== 'Error') return null;
+  return `the new CPU or memory is not in force: ${begun.message ?? ''} (it is tried again)`;
 }
 
 function failureOf(pod: Pod): PodState | null {

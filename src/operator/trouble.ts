@@ -43,6 +43,6 @@ function refusalReason({ status, message, reason }: KubeError): string {
 export function lacksSubresource(error: unknown, name: string): boolean {
   return (
     error instanceof KubeError &&
-    (error.status === 405 || (error.status === 404 && !error.message.includes(name)))
+    (error.status === 405 || (error.status === 404 && !error.message.includes(`"${name}"`)))
   );
 }

@@ -162,6 +162,27 @@ test('an edit of the spec replaces the Pod; CPU and memory are changed in the ru
   assert.ok(container?.env?.some(({ name, value }) => name === 'NEW' && value === 'x'));
 });
 
+test('CPU and memory that the running Pod can not have are said, and come with the next one', {
+  skip,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  cluster.operator();
+  await runningTerminal(cluster);
+  const first = await uid(cluster);
+  // As much as is requested: another class of service, which a Pod can't change.
+  const limits = { cpu: '100m', memory: '256Mi' };
+  await cluster.patch(terminals, 't', { spec: { resources: { limits } } });
+  const status = await cluster.status('t', ({ observedGeneration }) => observedGeneration === 2);
+  assert.match(status.message ?? '', /keeps its CPU and memory: .*QOS.*the next start brings/i);
+  assert.deepEqual([status.phase, condition(status, 'Stalled')], ['Running', 'False NotStalled']);
+  assert.equal(await uid(cluster), first);
+
+  await cluster.remove(pods, 't');
+  await until(async () => ![undefined, first].includes(await uid(cluster)));
+  assert.deepEqual((await cluster.pod('t')).spec?.containers[0]?.resources?.limits, limits);
+  await cluster.status('t', ({ message }) => !message?.includes('keeps its CPU'));
+});
+
 test('a suspended Terminal keeps its Pod as it is until it is resumed', { skip }, async (t) => {
   const cluster = await openCluster(t);
   cluster.operator();

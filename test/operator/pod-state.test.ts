@@ -84,3 +84,15 @@ test('a resize that the node can not carry out is told', () => {
   assert.match(resizeTrouble(pod({ conditions })) ?? '', /infeasible: Node has 2 CPUs/);
   assert.equal(resizeTrouble(pod({ conditions: [] })), null);
 });
+
+test('a limit below the memory that is in use is told, which the kubelet tries until less is', () => {
+  const message = 'cannot decrease memory limits: attempting to set it below current usage';
+  const inProgress = (reason?: string) =>
+    pod({
+      conditions: [
+        { type: 'PodResizeInProgress', status: 'True', message, ...(reason === undefined ? {} : { reason }) },
+      ],
+    });
+  assert.match(resizeTrouble(inProgress('Error')) ?? '', /below current usage \(it is tried again\)/);
+  assert.equal(resizeTrouble(inProgress()), null);
+});

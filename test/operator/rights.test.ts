@@ -56,3 +56,24 @@ test('without the right to NetworkPolicies it works where it is told to make non
   await cluster.terminal('t', nowhere);
   await cluster.status('t', ({ phase }) => phase === 'Pending');
 });
+
+test('without the right to resize no Pod is deleted for it: the status says what is missing', {
+  skip,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  const account = await accountWith(
+    cluster,
+    'operator',
+    rules.filter(({ resources }) => !resources.includes('pods/resize')),
+  );
+  cluster.operator({ kubeConfig: account });
+  await cluster.terminal('t', nowhere);
+  await cluster.status('t', ({ phase }) => phase === 'Pending');
+  await pretendReady(cluster, 't');
+  await cluster.status('t', ({ phase }) => phase === 'Running');
+  const first = (await cluster.pod('t')).metadata.uid;
+  await cluster.patch(terminals, 't', { spec: { resources: { limits: { cpu: '2' } } } });
+  const status = await cluster.status('t', ({ observedGeneration }) => observedGeneration === 2);
+  assert.match(status.message ?? '', /the Pod keeps its CPU and memory: .*pods\/resize/);
+  assert.equal((await cluster.pod('t')).metadata.uid, first);
+});
