@@ -3,12 +3,13 @@
  * Schema knows), with CEL rules for what types can't say.
  * @module
  */
+import { type QuantityKind, quantityKinds } from '../terminal/quantity.ts';
 import { isNode, type SchemaNode, terminalSpecSchema } from './terminal-schema.ts';
 
 const quantityPattern = '^[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+|[numkMGTP]|[KMGTP]i)?$';
 
-/** CEL: the text of a quantity, which may have come as a number. */
-const text = (path: string) => `string(${path})`;
+/** CEL: a quantity, which may have come as a number. */
+const quantityAt = (path: string) => `quantity(string(${path}))`;
 
 const specRules = [
   {
@@ -27,9 +28,20 @@ const specRules = [
 ];
 
 const resourceRules = ['cpu', 'memory'].map((name) => ({
-  rule: `quantity(${text(`self.requests.${name}`)}).compareTo(quantity(${text(`self.limits.${name}`)})) <= 0`,
+  rule: `${quantityAt(`self.requests.${name}`)}.compareTo(${quantityAt(`self.limits.${name}`)}) <= 0`,
   message: `requests.${name} is more than limits.${name}`,
 }));
+
+/** What has a value: a home of no size and a limit of no memory are none, and no machine has as much as the bound. */
+const bounded = (bound: string, { hint }: QuantityKind) => [
+  {
+    rule: `${quantityAt('self')}.isGreaterThan(quantity('0')) && ${quantityAt('self')}.isLessThan(quantity('${bound}'))`,
+    message: `must be above 0 and below ${bound} (${hint})`,
+  },
+];
+const cores = bounded('1M', quantityKinds.cpu);
+/** From there on numbers are not exact. */
+const bytes = (kind: QuantityKind) => bounded('8Pi', kind);
 
 const immutable = (name: string, what: string) => [
   { rule: 'self == oldSelf', message: `${name} can not be changed: another ${what} is another Terminal` },
@@ -41,6 +53,11 @@ const rules: Readonly<Record<string, readonly SchemaNode[]>> = {
   userId: immutable('userId', 'user'),
   policyId: immutable('policyId', 'policy'),
   resources: resourceRules,
+  'resources.requests.cpu': cores,
+  'resources.limits.cpu': cores,
+  'resources.requests.memory': bytes(quantityKinds.memory),
+  'resources.limits.memory': bytes(quantityKinds.memory),
+  'persistence.size': bytes(quantityKinds.size),
 };
 
 const time = (description: string) => ({ description, type: 'string', format: 'date-time' });

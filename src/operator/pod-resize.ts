@@ -119,8 +119,11 @@ function resourcesOf({ spec }: Pod): Resources | undefined {
 function sameResources(actual: Resources | undefined, wanted: Resources): boolean {
   return (['requests', 'limits'] as const).every((part) => {
     const [is, should] = [actual?.[part], wanted[part]];
-    const same = (name: string, parse: (quantity: string) => number) =>
-      should?.[name] === undefined || (is?.[name] !== undefined && parse(is[name]) === parse(should[name]));
+    const same = (name: string, parse: (quantity: string) => number) => {
+      if (should?.[name] === undefined) return true;
+      // Nothing is wanted to be 0, which has no value here.
+      return is?.[name] !== undefined && is[name] !== '0' && parse(is[name]) === parse(should[name]);
+    };
     return same('cpu', parseCpu) && same('memory', parseMemory);
   });
 }

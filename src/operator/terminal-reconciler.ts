@@ -18,6 +18,7 @@ import { ownershipOf } from './ownership.ts';
 import { PodLifecycle, type Seen } from './pod-lifecycle.ts';
 import { type PodState, podState } from './pod-state.ts';
 import { resetRequest } from './reset-request.ts';
+import { checkQuantities } from './spec-quantities.ts';
 import { idleMessage, isCurrent, type Observed, type OwnStatus, statusOf } from './status.ts';
 import { fieldManager, type TerminalResource, terminals } from './terminal-resource.ts';
 import { LeavingError, type Trouble, troubleOf } from './trouble.ts';
@@ -94,6 +95,7 @@ export class TerminalReconciler {
     const reset = resetRequest(terminal);
     try {
       if (!want.running && reset === null) await this.#pods.remove(terminal, idleMessage(want), signal);
+      checkQuantities(terminal.spec);
       // Meanwhile, since it takes a question to the API server where there is none yet; what fails is thrown below.
       const found =
         want.running && reset === null ? this.#pods.find(terminal, signal) : Promise.resolve(undefined);

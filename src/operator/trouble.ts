@@ -25,9 +25,24 @@ export class LeavingError extends Error {
   }
 }
 
+const correctSpec = 'correct the spec of the Terminal, or the policy that it is made from';
+
+/** Nothing can be made of a Terminal's spec. */
+export class SpecError extends Error {
+  /** @param hint what to write instead */
+  constructor(problem: string, hint: string) {
+    super(`${problem} (${hint})`);
+    this.name = 'SpecError';
+  }
+}
+
 /** A failure that is to be told in the status; null for one that only has to be tried again (network, 409, 5xx). */
 export function troubleOf(error: unknown): Trouble | null {
   if (error instanceof CollisionError) return { reason: 'NameCollision', message: error.message };
+  if (error instanceof SpecError) return { reason: 'InvalidSpec', message: error.message };
+  // What nobody has thought of in a spec: the next try would fail as this one did.
+  if (error instanceof RangeError || error instanceof TypeError)
+    return { reason: 'InvalidSpec', message: `${error.message} (${correctSpec})` };
   if (!isRefusal(error)) return null;
   return { reason: refusalReason(error), message: error.message };
 }

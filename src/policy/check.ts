@@ -2,7 +2,7 @@
  * Meaning: what JSON Schema can't say of a policy whose structure is right.
  * @module
  */
-import { parseCpu, parseMemory } from '../terminal/quantity.ts';
+import { type QuantityKind, quantityKinds, quantityProblem } from '../terminal/quantity.ts';
 import { checkReset, checkWindow } from './check-schedules.ts';
 import { error, type Finding, warning } from './finding.ts';
 import { mountTargetProblem, plainPath } from './mount-target.ts';
@@ -99,8 +99,7 @@ type Quantity = string | number;
 
 interface Resource {
   readonly name: 'cpu' | 'memory';
-  readonly parse: (quantity: Quantity) => number;
-  readonly hint: string;
+  readonly kind: QuantityKind;
   readonly variable: string;
   /** What a request is that nobody wrote: it follows a lower limit. */
   readonly defaultRequest: string;
@@ -108,15 +107,13 @@ interface Resource {
 
 const cpu: Resource = {
   name: 'cpu',
-  parse: parseCpu,
-  hint: 'write cores such as "2" or 500m',
+  kind: quantityKinds.cpu,
   variable: 'TERMINALS_MAX_CPU',
   defaultRequest: '100m',
 };
 const memory: Resource = {
   name: 'memory',
-  parse: parseMemory,
-  hint: 'write bytes such as 512Mi or 4Gi',
+  kind: quantityKinds.memory,
   variable: 'TERMINALS_MAX_MEMORY',
   defaultRequest: '256Mi',
 };
@@ -144,14 +141,14 @@ function checkResource(
   bound: number | null,
   mode: PolicyBounds['mode'],
 ): CheckedResource {
-  const { name, parse, hint, variable, defaultRequest } = resource;
+  const { name, kind, variable, defaultRequest } = resource;
   const findings: Finding[] = [];
   const limit = resources.limits[name];
   const request = resources.requests[name];
   const limitPath = ['resources', 'limits', name];
   const requestPath = ['resources', 'requests', name];
-  const limitValue = quantity(parse, limitPath, limit, hint, findings);
-  const requestValue = quantity(parse, requestPath, request, hint, findings);
+  const limitValue = quantity(kind, limitPath, limit, findings);
+  const requestValue = quantity(kind, requestPath, request, findings);
   if (limitValue === null || requestValue === null) return { request, limit, findings };
 
   if (name === 'memory' && limitValue < littleMemoryBytes) {
@@ -180,23 +177,20 @@ function checkResource(
 }
 
 function quantity(
-  parse: (quantity: Quantity) => number,
+  kind: QuantityKind,
   path: readonly string[],
   value: Quantity,
-  hint: string,
   findings: Finding[],
 ): number | null {
-  try {
-    return parse(value);
-  } catch (cause) {
-    findings.push(error(path, cause instanceof Error ? cause.message : String(cause), hint));
-    return null;
-  }
+  const problem = quantityProblem(kind, value);
+  if (problem === null) return kind.parse(value);
+  findings.push(error(path, problem, kind.hint));
+  return null;
 }
 
 function checkSize({ persistence }: PolicySpec): Finding[] {
   const findings: Finding[] = [];
-  quantity(parseMemory, ['persistence', 'size'], persistence.size, 'write a size such as 5Gi', findings);
+  quantity(quantityKinds.size, ['persistence', 'size'], persistence.size, findings);
   return findings;
 }
 

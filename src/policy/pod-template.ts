@@ -4,6 +4,7 @@
  * @module
  */
 import { isMap } from '../json.ts';
+import { quantityKinds, quantityProblem } from '../terminal/quantity.ts';
 import { reservedEnv } from './reserved-env.ts';
 
 type Map = Readonly<Record<string, unknown>>;
@@ -46,6 +47,9 @@ const harmlessCapabilities: ReadonlySet<unknown> = new Set([
   ...['SETFCAP', 'SETGID', 'SETPCAP', 'SETUID', 'SYS_CHROOT'],
 ]);
 
+/** What entries are laid over by their names in. */
+const namedLists = ['containers', 'initContainers', 'volumes'];
+
 const leaveOut = 'leave it out';
 
 /** What is wrong with a podTemplate's spec, each at its place. */
@@ -53,6 +57,9 @@ export function podTemplateProblems(spec: Map | undefined): readonly PodTemplate
   if (spec === undefined) return [];
   return [
     ...Object.keys(spec).flatMap((name) => fieldProblems(name)),
+    ...namedLists
+      .filter((name) => Object.hasOwn(spec, name))
+      .flatMap((name) => listProblems(spec[name], name)),
     ...securityContextProblems(spec.securityContext, ['securityContext']),
     ...entries(spec, 'volumes').flatMap(volumeProblems),
     ...['containers', 'initContainers'].flatMap((list) => entries(spec, list)).flatMap(containerProblems),
@@ -62,6 +69,14 @@ export function podTemplateProblems(spec: Map | undefined): readonly PodTemplate
 function fieldProblems(name: string): readonly PodTemplateProblem[] {
   if (!Object.hasOwn(forbiddenFields, name)) return [];
   return [problem([name], `a terminal may not have ${forbiddenFields[name]}`)];
+}
+
+function listProblems(list: unknown, name: string): readonly PodTemplateProblem[] {
+  const hint = 'write a list of maps, each with a name';
+  if (!Array.isArray(list)) return [problem([name], `${name} is no list`, hint)];
+  return list.flatMap((entry: unknown, index) =>
+    isMap(entry) ? [] : [problem([name, index], 'it is no map', hint)],
+  );
 }
 
 function volumeProblems({ value, path }: Entry): readonly PodTemplateProblem[] {
@@ -108,7 +123,23 @@ function ownProblems(container: Map, path: Path): readonly PodTemplateProblem[] 
     ...reserved.map(({ value, path: at, hint }) =>
       problem([...at, 'name'], `${value.name} can't be set here`, hint),
     ),
+    ...resourceProblems(container.resources, [...path, 'resources']),
   ];
+}
+
+/** CPU and memory of the terminal's container are compared with what the Pod has. */
+function resourceProblems(resources: unknown, path: Path): readonly PodTemplateProblem[] {
+  if (!isMap(resources)) return [];
+  return ['requests', 'limits'].flatMap((part) =>
+    (['cpu', 'memory'] as const).flatMap((name) => {
+      const quantities = resources[part];
+      const quantity = isMap(quantities) ? quantities[name] : undefined;
+      if (quantity === undefined || quantity === null) return [];
+      const kind = quantityKinds[name];
+      const wrong = quantityProblem(kind, typeof quantity === 'number' ? quantity : String(quantity));
+      return wrong === null ? [] : [problem([...path, part, name], wrong, kind.hint)];
+    }),
+  );
 }
 
 /** What no security context of a terminal may have, be it a Pod's or a container's. @param whose its owner, and a space */

@@ -55,6 +55,28 @@ export function parseMemory(quantity: string | number): number {
   return bytes;
 }
 
+/** What a quantity may be of, and what to write where it can't be read. */
+export interface QuantityKind {
+  readonly parse: (quantity: string | number) => number;
+  readonly hint: string;
+}
+
+export const quantityKinds = {
+  cpu: { parse: parseCpu, hint: 'write cores such as "2" or 500m' },
+  memory: { parse: parseMemory, hint: 'write bytes such as 512Mi or 4Gi' },
+  size: { parse: parseMemory, hint: 'write a size such as 5Gi' },
+} as const satisfies Readonly<Record<string, QuantityKind>>;
+
+/** What is wrong with a quantity; null: nothing. */
+export function quantityProblem({ parse }: QuantityKind, quantity: string | number): string | null {
+  try {
+    parse(quantity);
+    return null;
+  } catch (cause) {
+    return cause instanceof Error ? cause.message : String(cause);
+  }
+}
+
 /** Thousandths of a core as a quantity. */
 export function cpuQuantity(millis: number): string {
   return millis % 1000 === 0 ? String(millis / 1000) : `${millis}m`;

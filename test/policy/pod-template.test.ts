@@ -62,6 +62,20 @@ describe('what gives a terminal power over the node or the API server is refused
       'containers.0.ports.1.hostPort',
       /helper has a port of the node/,
     ],
+    [{ containers: null }, 'containers', /containers is no list/],
+    [{ initContainers: { name: 'x' } }, 'initContainers', /initContainers is no list/],
+    [{ volumes: 'home' }, 'volumes', /volumes is no list/],
+    [{ containers: [{ name: 'helper' }, null] }, 'containers.1', /it is no map/],
+    [
+      inOwn({ resources: { requests: { cpu: '0', memory: '1Mi' } } }),
+      'containers.1.resources.requests.cpu',
+      /"0" is not above 0/,
+    ],
+    [
+      inOwn({ resources: { limits: { memory: 'much' } } }),
+      'containers.1.resources.limits.memory',
+      /"much" is not a quantity/,
+    ],
     [inOwn({ image: 'other' }), 'containers.1.image', /terminal has image/],
     [inOwn({ command: ['sh'] }), 'containers.1.command', /terminal has command/],
     [inOwn({ ports: [] }), 'containers.1.ports', /terminal has ports/],
@@ -104,8 +118,18 @@ test('placement, sidecars, volumes and more variables are allowed', () => {
   assert.deepEqual(podTemplateProblems(spec), []);
 });
 
-test('what is no list or map at all breaks nothing', () => {
-  const spec = { containers: 'a', volumes: [null, 1], securityContext: [], initContainers: { name: 'x' } };
+test('a request of nothing is anybody’s but the terminal’s own, whose CPU and memory are compared', () => {
+  const resources = { requests: { cpu: '0', memory: 0 }, limits: { 'example.org/gpu': '1' } };
+  const gpu = { requests: null, limits: { cpu: null, 'example.org/gpu': '0' } };
+  const containers = [
+    { name: 'helper', resources },
+    { name: 'terminal', resources: gpu },
+  ];
+  assert.deepEqual(podTemplateProblems({ containers }), []);
+});
+
+test('what is no map at all breaks nothing', () => {
+  const spec = { volumes: [{ projected: 1 }], securityContext: [], containers: [{ ports: 1, env: {} }] };
   assert.deepEqual(podTemplateProblems(spec), []);
   assert.deepEqual(podTemplateProblems({ constructor: 1, toString: 2 }), []);
 });

@@ -1,0 +1,58 @@
+/** One look at a Terminal on a real API server, by an operator that has heard nothing since it began. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { Caches } from '../../src/operator/caches.ts';
+import { operatorDefaults } from '../../src/operator/defaults.ts';
+import { TerminalReconciler } from '../../src/operator/terminal-reconciler.ts';
+import { withoutCluster } from '../engines.ts';
+import { type Cluster, condition, nowhere, openCluster, pretendReady, quiet } from './cluster.ts';
+
+const skip = await withoutCluster();
+
+/** A Terminal `t` whose Pod is said to be Ready. */
+async function runningTerminal(cluster: Cluster): Promise<void> {
+  const operator = cluster.operator();
+  await cluster.terminal('t', nowhere);
+  await cluster.status('t', ({ phase }) => phase === 'Pending');
+  await pretendReady(cluster, 't');
+  await cluster.status('t', ({ phase }) => phase === 'Running');
+  await operator.stop();
+}
+
+/** The watches end once everything was listed: what comes later is not heard of. */
+async function deaf(t: TestContext, { client, namespace }: Cluster) {
+  const caches = new Caches({ client, namespace, networkPolicies: true, log: quiet });
+  const listening = new AbortController();
+  const running = caches.run(listening.signal);
+  await caches.synced;
+  listening.abort();
+  await running;
+  const events = { record: () => undefined, forget: () => undefined };
+  const options = { client, caches, defaults: operatorDefaults, events, log: quiet };
+  const reconciler = new TerminalReconciler(options);
+  const look = () => reconciler.reconcile(`${namespace}/t`, t.signal);
+  return { caches, look };
+}
+
+test('what a definition from before let through stalls with its place, and the Pod goes on', {
+  skip,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  await runningTerminal(cluster);
+  const { caches, look } = await deaf(t, cluster);
+  const terminal = caches.terminals.get(`${cluster.namespace}/t`);
+  assert.ok(terminal);
+  const { metadata, spec } = terminal;
+  const later = { ...metadata, resourceVersion: `${BigInt(metadata.resourceVersion ?? 0) + 100_000n}` };
+  const { limits, requests } = spec.resources;
+  const resources = { requests, limits: { ...limits, memory: '0' } };
+  caches.terminals.absorb({ ...terminal, metadata: later, spec: { ...spec, resources } });
+  const outcome = await look();
+  assert.equal(outcome.failed, true);
+  const status = await cluster.status('t', (now) => condition(now, 'Stalled') === 'True InvalidSpec');
+  assert.equal(status.phase, 'Running');
+  assert.match(
+    status.message ?? '',
+    /spec\.resources\.limits\.memory: "0" is not a number of bytes above 0 \(write bytes such as 512Mi or 4Gi\)/,
+  );
+});
