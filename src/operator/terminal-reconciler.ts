@@ -9,6 +9,7 @@ import type { EventRecorder } from '../kubernetes/event-recorder.ts';
 import { KubeError } from '../kubernetes/kube-error.ts';
 import type { Pod } from '../kubernetes/objects.ts';
 import { requestOf } from '../kubernetes/reconcile-request.ts';
+import type { Phase } from '../terminal/terminal.ts';
 import type { Caches } from './caches.ts';
 import type { OperatorDefaults } from './defaults.ts';
 import { Children } from './ensure.ts';
@@ -55,18 +56,20 @@ export class TerminalReconciler {
    * @throws what is to be tried again and says nothing about the Terminal: no connection, a conflict, an overloaded server
    */
   async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
-    const terminal = this.#options.caches.terminals.get(key);
-    // The garbage collector removes what a deleted Terminal leaves.
-    if (terminal === undefined || terminal.metadata.deletionTimestamp)
-      return { lookAgainAt: null, failed: false };
+    const known = this.#present(key);
+    if (known === undefined) return { lookAgainAt: null, failed: false };
     // Whoever asks for a look does not wait until a pause is over.
-    if (requestOf(terminal) !== terminal.status?.lastHandledReconcileAt) this.#pods.forget(key);
-    const want = wanted(terminal, Date.now());
+    if (requestOf(known) !== known.status?.lastHandledReconcileAt) this.#pods.forget(key);
+    const unwanted = wanted(known, Date.now());
     // First it is said that nobody should come any more, then the Pod goes.
-    if (!want.running && (!isReset(want) || terminal.status?.phase === 'Running')) {
-      const state = isReset(want) ? resetting(stopping) : null;
-      await this.#write(key, statusOf(terminal, { ...nothing, wanted: want, state }, new Date()), signal);
+    if (!unwanted.running && (!isReset(unwanted) || known.status?.phase === 'Running')) {
+      const state = isReset(unwanted) ? resetting(stopping) : null;
+      await this.#write(key, statusOf(known, { ...nothing, wanted: unwanted, state }, new Date()), signal);
     }
+    // The answer to that tells of whoever came before it was said.
+    const terminal = this.#present(key);
+    if (terminal === undefined) return { lookAgainAt: null, failed: false };
+    const want = wanted(terminal, Date.now());
     const { seen, failed } = await this.#act(terminal, want, signal);
     const status = statusOf(
       terminal,
@@ -74,7 +77,7 @@ export class TerminalReconciler {
       new Date(),
     );
     await this.#write(key, status, signal);
-    this.#report(terminal, status);
+    this.#report(terminal, known.status?.phase, status);
     return { lookAgainAt: earliest(want.lookAgainAt, seen.lookAgainAt), failed };
   }
 
@@ -84,6 +87,12 @@ export class TerminalReconciler {
     this.#pods.forget(key);
     this.#resets.forget(key);
     this.#options.events.forget(terminal);
+  }
+
+  /** The garbage collector removes what a deleted Terminal leaves. */
+  #present(key: string): TerminalResource | undefined {
+    const terminal = this.#options.caches.terminals.get(key);
+    return terminal?.metadata.deletionTimestamp ? undefined : terminal;
   }
 
   async #act(
@@ -173,9 +182,12 @@ export class TerminalReconciler {
   }
 
   /** What changed, as Events and in the log. */
-  #report(terminal: TerminalResource, { phase, conditions = [] }: OwnStatus): void {
+  #report(
+    terminal: TerminalResource,
+    before: Phase | undefined,
+    { phase, conditions = [] }: OwnStatus,
+  ): void {
     const { events, log } = this.#options;
-    const before = terminal.status?.phase;
     if (phase !== before) log.info({ terminal: terminal.metadata.name, from: before, to: phase }, 'phase');
     if (phase === 'Running' && before !== 'Running')
       events.record(terminal, 'Normal', 'Running', 'the terminal answers');

@@ -4,8 +4,17 @@ import { type TestContext, test } from 'node:test';
 import { Caches } from '../../src/operator/caches.ts';
 import { operatorDefaults } from '../../src/operator/defaults.ts';
 import { TerminalReconciler } from '../../src/operator/terminal-reconciler.ts';
+import { terminals } from '../../src/operator/terminal-resource.ts';
 import { withoutCluster } from '../engines.ts';
-import { type Cluster, condition, nowhere, openCluster, pretendReady, quiet } from './cluster.ts';
+import {
+  type Cluster,
+  condition,
+  nowhere,
+  openCluster,
+  pretendReady,
+  quiet,
+  recordWrites,
+} from './cluster.ts';
 
 const skip = await withoutCluster();
 
@@ -17,6 +26,10 @@ async function runningTerminal(cluster: Cluster): Promise<void> {
   await pretendReady(cluster, 't');
   await cluster.status('t', ({ phase }) => phase === 'Running');
   await operator.stop();
+}
+
+async function use(cluster: Cluster, at: Date): Promise<void> {
+  await cluster.patch(terminals, 't', { status: { lastActivityAt: at.toISOString() } }, 'status');
 }
 
 /** The watches end once everything was listed: what comes later is not heard of. */
@@ -55,4 +68,36 @@ test('what a definition from before let through stalls with its place, and the P
     status.message ?? '',
     /spec\.resources\.limits\.memory: "0" is not a number of bytes above 0 \(write bytes such as 512Mi or 4Gi\)/,
   );
+});
+
+test('who came before it was said that it is idle, unheard, keeps the Pod', { skip }, async (t) => {
+  const cluster = await openCluster(t);
+  await runningTerminal(cluster);
+  const first = (await cluster.pod('t')).metadata.uid;
+  await use(cluster, new Date(Date.now() - 3_600_000));
+  const { look } = await deaf(t, cluster);
+  const used = new Date();
+  await use(cluster, used);
+  const { lookAgainAt } = await look();
+  const status = await cluster.status('t', ({ phase }) => phase === 'Running');
+  assert.equal(status.idleSince, undefined);
+  assert.equal(lookAgainAt, used.getTime() + 30 * 60_000);
+  const { metadata } = await cluster.pod('t');
+  assert.deepEqual([metadata.uid, metadata.deletionTimestamp], [first, undefined]);
+});
+
+test('a Terminal that was deleted meanwhile is left to the garbage collector', { skip }, async (t) => {
+  const cluster = await openCluster(t);
+  await runningTerminal(cluster);
+  await use(cluster, new Date(Date.now() - 3_600_000));
+  const { look } = await deaf(t, cluster);
+  await cluster.patch(terminals, 't', { metadata: { finalizers: ['example.org/keep'] } });
+  await cluster.remove(terminals, 't');
+  const writes = recordWrites(t, cluster);
+  assert.deepEqual(await look(), { lookAgainAt: null, failed: false });
+  assert.deepEqual(
+    writes.map(({ what }) => what),
+    ['PATCH terminals/t/status'],
+  );
+  await cluster.patch(terminals, 't', { metadata: { finalizers: null } });
 });
