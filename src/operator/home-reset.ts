@@ -59,10 +59,12 @@ export class HomeReset {
    * @throws CollisionError, LeavingError, KubeError
    */
   async step(terminal: TerminalResource, request: ResetRequest, signal: AbortSignal): Promise<Seen> {
-    const { children, caches, pods: lifecycle } = this.#options;
+    const { children, caches, defaults, pods: lifecycle } = this.#options;
     const { at, keep } = request;
     const problems =
-      keep === null ? [`${keepAnnotation} is no JSON list of paths in the home`] : podProblems(terminal);
+      keep === null
+        ? [`${keepAnnotation} is no JSON list of paths in the home`]
+        : podProblems(terminal, defaults);
     if (keep === null || problems.length > 0) return resetFailure(problems.join('; '), null);
     const pod = await children.find(terminal, pods, caches.pods, childNames(terminal).pod, signal);
     if (pod === undefined) return this.#begin(terminal, { at, keep }, signal);

@@ -67,7 +67,7 @@ export class PodLifecycle {
     signal: AbortSignal,
   ): Promise<Seen> {
     const { defaults } = this.#options;
-    const problems = podProblems(terminal);
+    const problems = podProblems(terminal, defaults);
     const trouble =
       problems.length === 0 ? null : { reason: 'InvalidPodTemplate', message: problems.join('; ') };
     if (trouble !== null) return this.#kept(existing, trouble);

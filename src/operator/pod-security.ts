@@ -46,13 +46,15 @@ export function filtersDomains(spec: TerminalSpec): boolean {
 
 /** The same Pod within Pod Security "restricted", whatever was laid over it. */
 export function restrict(pod: PodSpec): PodSpec {
+  const { appArmorProfile, seccompProfile, runAsUser, ...context } = pod.securityContext ?? {};
   return {
     ...pod,
     securityContext: {
-      ...pod.securityContext,
+      ...context,
+      ...confined(appArmorProfile),
       runAsNonRoot: true,
-      runAsUser: pod.securityContext?.runAsUser || imageUser,
-      seccompProfile: allowedProfile(pod.securityContext?.seccompProfile),
+      runAsUser: runAsUser || imageUser,
+      seccompProfile: allowedProfile(seccompProfile),
     },
     containers: pod.containers.map(restrictContainer),
     ...(pod.initContainers === undefined
@@ -64,6 +66,8 @@ export function restrict(pod: PodSpec): PodSpec {
 function restrictContainer(container: Container): Container {
   const {
     capabilities: _capabilities,
+    procMount: _procMount,
+    appArmorProfile,
     seccompProfile,
     runAsUser,
     ...context
@@ -72,6 +76,7 @@ function restrictContainer(container: Container): Container {
     ...container,
     securityContext: {
       ...context,
+      ...confined(appArmorProfile),
       ...(runAsUser ? { runAsUser } : {}),
       ...(seccompProfile === undefined ? {} : { seccompProfile: allowedProfile(seccompProfile) }),
       privileged: false,
@@ -86,4 +91,9 @@ type SeccompProfile = NonNullable<PodSecurityContext['seccompProfile']>;
 
 function allowedProfile(profile: SeccompProfile | undefined): SeccompProfile {
   return profile?.type === 'Localhost' ? profile : { type: 'RuntimeDefault' };
+}
+
+/** Without a profile of its own a container has the runtime's. */
+function confined(appArmorProfile: PodSecurityContext['appArmorProfile']): PodSecurityContext {
+  return appArmorProfile === undefined || appArmorProfile.type === 'Unconfined' ? {} : { appArmorProfile };
 }

@@ -1,6 +1,9 @@
 /** Laying `podTemplate` over a Pod. What it may not ask for is said in policy/pod-template.ts. @module */
 
 import { isMap } from '../json.ts';
+import { pathText } from '../policy/finding.ts';
+import { securityContextProblems } from '../policy/pod-template.ts';
+import { canonical } from '../terminal/canonical.ts';
 
 type Map = Readonly<Record<string, unknown>>;
 
@@ -50,8 +53,15 @@ function overlayList(
   return [...merged, ...added];
 }
 
-/** What is wrong with a security context that a Terminal lays over the default, in sentences. */
-export function contextProblems(context: Map | undefined, field: string): readonly string[] {
-  if (context?.privileged === true) return [`${field}: a terminal may not be privileged`];
-  return [];
+/**
+ * What is wrong with a security context that a Terminal lays over the default, in sentences. It may ask for no more than one
+ * in podTemplate, but for what the configuration says itself, which the orchestrator writes into its Terminals.
+ */
+export function contextProblems(context: Map | undefined, field: string, configured: Map): readonly string[] {
+  const own = Object.entries(context ?? {}).filter(
+    ([name, value]) => canonical(value) !== canonical(configured[name]),
+  );
+  return securityContextProblems(Object.fromEntries(own), [field], 'a terminal ').map(
+    ({ path, message }) => `${pathText(path)}: ${message}`,
+  );
 }

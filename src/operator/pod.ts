@@ -29,13 +29,17 @@ import { ownerReference, type TerminalResource, type TerminalSpec } from './term
 const startSeconds = { plain: 60, withPackages: 300 };
 
 /** Why no Pod can be made of this Terminal; empty where one can. */
-export function podProblems({ spec }: TerminalResource): readonly string[] {
+export function podProblems({ spec }: TerminalResource, { pods }: OperatorDefaults): readonly string[] {
   return [
     ...podTemplateProblems(spec.podTemplate?.spec).map(
       ({ path, message }) => `${pathText(['podTemplate', 'spec', ...path])}: ${message}`,
     ),
-    ...contextProblems(spec.podSecurityContext, 'podSecurityContext'),
-    ...contextProblems(spec.containerSecurityContext, 'containerSecurityContext'),
+    ...contextProblems(spec.podSecurityContext, 'podSecurityContext', pods.podSecurityContext),
+    ...contextProblems(
+      spec.containerSecurityContext,
+      'containerSecurityContext',
+      pods.containerSecurityContext,
+    ),
   ];
 }
 

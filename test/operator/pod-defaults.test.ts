@@ -54,3 +54,34 @@ test('labels that tell whose Pod it is are nobody else’s to give, and another 
   const plain = podOf(terminal(), operatorDefaults, '').metadata.labels;
   assert.deepEqual(podOf(terminal(), { ...defaults, pods }, '').metadata.labels, plain);
 });
+
+test('restricted takes from the configuration what Pod Security "restricted" forbids', () => {
+  const unconfined = { type: 'Unconfined' };
+  const pods = {
+    ...defaults.pods,
+    podSecurityContext: { seccompProfile: unconfined, appArmorProfile: unconfined, runAsUser: 0 },
+    containerSecurityContext: {
+      procMount: 'Unmasked',
+      appArmorProfile: unconfined,
+      capabilities: { add: ['SYS_ADMIN'] },
+    },
+  };
+  const resource = terminal({ spec: { restricted: true } });
+  const { spec } = podOf(resource, { ...defaults, pods }, '');
+  assert.equal(spec?.securityContext?.runAsUser, 1000);
+  assert.deepEqual(spec?.securityContext?.seccompProfile, { type: 'RuntimeDefault' });
+  assert.equal(spec?.securityContext?.appArmorProfile, undefined);
+  const [container] = spec?.containers ?? [];
+  assert.deepEqual(container?.securityContext, {
+    privileged: false,
+    runAsNonRoot: true,
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ['ALL'] },
+  });
+  const profile = { type: 'Localhost', localhostProfile: 'terminals' };
+  const confined = terminal({
+    spec: { restricted: true, containerSecurityContext: { appArmorProfile: profile } },
+  });
+  const own = podOf(confined, { ...defaults, pods }, '').spec?.containers[0]?.securityContext;
+  assert.deepEqual(own?.appArmorProfile, profile);
+});

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { operatorDefaults } from '../../src/operator/defaults.ts';
 import { podProblems } from '../../src/operator/pod.ts';
-import { contextProblems, overlay } from '../../src/operator/pod-template.ts';
+import { overlay } from '../../src/operator/pod-template.ts';
 import { terminal } from './fixtures.ts';
 
 test('maps are merged, named things by their name, other lists are replaced, null removes', () => {
@@ -53,12 +54,43 @@ test('a variable is taken whole from podTemplate, wherever its value came from',
 
 test('no Pod is made of a podTemplate that asks for too much, and each place of that is said', () => {
   const podTemplate = { spec: { hostNetwork: true, volumes: [{ name: 'root', hostPath: { path: '/' } }] } };
-  assert.deepEqual(podProblems(terminal({ spec: { podTemplate } })), [
+  assert.deepEqual(podProblems(terminal({ spec: { podTemplate } }), operatorDefaults), [
     'podTemplate.spec.hostNetwork: a terminal may not have the network of the node',
     'podTemplate.spec.volumes[0].hostPath: root is a path of the node (hostPath)',
   ]);
 });
 
-test('a privileged security context of the Terminal itself is refused', () => {
-  assert.equal(contextProblems({ privileged: true }, 'containerSecurityContext').length, 1);
+const unsafe = {
+  privileged: true,
+  procMount: 'Unmasked',
+  capabilities: { add: ['CHOWN', 'SYS_ADMIN'] },
+  appArmorProfile: { type: 'Unconfined' },
+};
+
+test('a security context of the Terminal itself may ask for no more than one in podTemplate', () => {
+  const spec = {
+    containerSecurityContext: unsafe,
+    podSecurityContext: { fsGroup: 1, seccompProfile: { type: 'Unconfined' } },
+  };
+  assert.deepEqual(podProblems(terminal({ spec }), operatorDefaults), [
+    'podSecurityContext.seccompProfile.type: a terminal is unconfined',
+    'containerSecurityContext.privileged: a terminal is privileged',
+    'containerSecurityContext.procMount: a terminal has a procMount of its own',
+    'containerSecurityContext.appArmorProfile.type: a terminal is unconfined',
+    'containerSecurityContext.capabilities.add[1]: a terminal adds the capability SYS_ADMIN',
+  ]);
+});
+
+test('what the operator is configured with may be said by a Terminal, exactly so and in that place', () => {
+  const pods = { ...operatorDefaults.pods, containerSecurityContext: unsafe };
+  const problems = (spec: object) => podProblems(terminal({ spec }), { ...operatorDefaults, pods });
+  const { privileged, ...rest } = unsafe;
+  const reordered = { runAsUser: 1001, ...rest, privileged };
+  assert.deepEqual(problems({ containerSecurityContext: reordered }), []);
+  const more = { ...unsafe, capabilities: { add: ['CHOWN', 'SYS_ADMIN', 'NET_RAW'] } };
+  assert.deepEqual(problems({ containerSecurityContext: more }), [
+    'containerSecurityContext.capabilities.add[1]: a terminal adds the capability SYS_ADMIN',
+    'containerSecurityContext.capabilities.add[2]: a terminal adds the capability NET_RAW',
+  ]);
+  assert.equal(problems({ podSecurityContext: { appArmorProfile: unsafe.appArmorProfile } }).length, 1);
 });

@@ -7,6 +7,7 @@ import {
   type PodSettings,
   revisionAnnotation,
 } from '../../../src/backend/kubernetes/declare.ts';
+import { operatorDefaults } from '../../../src/operator/defaults.ts';
 import { podProblems } from '../../../src/operator/pod.ts';
 import { terminal } from '../../operator/fixtures.ts';
 import { desired } from '../../terminal/fixtures.ts';
@@ -75,7 +76,7 @@ test('secrets go along as references, and what the policy says of its Pod is lai
     JSON.parse(declared.metadata.annotations[fingerprintAnnotation] ?? '')['secretEnv.OPENAI_API_KEY'],
     'team-keys/openai',
   );
-  assert.deepEqual(podProblems(terminal({ spec: declared.spec })), []);
+  assert.deepEqual(podProblems(terminal({ spec: declared.spec }), operatorDefaults), []);
 });
 
 test('a field that the policy takes away from the Pod is told to the operator as such', () => {
