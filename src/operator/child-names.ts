@@ -25,6 +25,9 @@ export const labels = {
 /** On a Pod: which key it was started with, as a hash. */
 export const keyHashAnnotation = 'openwebui.com/api-key-hash';
 
+/** Of the orchestrator, on a Pod by its Terminal's podTemplate: the revision that it was made from. */
+export const revisionAnnotation = 'openwebui.com/workload-revision';
+
 /** Finds the children in lists and watches. */
 export const childSelector = `${labels.managedBy}=terminals,${labels.component}=terminal`;
 

@@ -1,7 +1,7 @@
 /** Terminal → Pod. Pure. @module */
 import type { Container, EnvVar, Pod, PodSpec } from '../kubernetes/objects.ts';
 import { pathText } from '../policy/finding.ts';
-import { podTemplateProblems } from '../policy/pod-template.ts';
+import { type PodTemplateProblem, podMetadataProblems, podTemplateProblems } from '../policy/pod-template.ts';
 import { canonical } from '../terminal/canonical.ts';
 import {
   apiKeyField,
@@ -11,10 +11,11 @@ import {
   homeTarget,
   keyHashAnnotation,
   labels,
+  revisionAnnotation,
   shortHash,
   terminalPort,
 } from './child-names.ts';
-import type { OperatorDefaults } from './defaults.ts';
+import type { OperatorDefaults, PodDefaults } from './defaults.ts';
 import {
   keepsPackages,
   packageCacheAnnotations,
@@ -30,17 +31,29 @@ const startSeconds = { plain: 60, withPackages: 300 };
 
 /** Why no Pod can be made of this Terminal; empty where one can. */
 export function podProblems({ spec }: TerminalResource, { pods }: OperatorDefaults): readonly string[] {
+  const { podTemplate, podSecurityContext: podContext, containerSecurityContext: context } = spec;
+  const text = (field: string, problems: readonly PodTemplateProblem[]) =>
+    problems.map(({ path, message }) => `${pathText(['podTemplate', field, ...path])}: ${message}`);
   return [
-    ...podTemplateProblems(spec.podTemplate?.spec).map(
-      ({ path, message }) => `${pathText(['podTemplate', 'spec', ...path])}: ${message}`,
-    ),
-    ...contextProblems(spec.podSecurityContext, 'podSecurityContext', pods.podSecurityContext),
-    ...contextProblems(
-      spec.containerSecurityContext,
-      'containerSecurityContext',
-      pods.containerSecurityContext,
-    ),
+    ...text('metadata', podMetadataProblems(ownMetadata(podTemplate?.metadata, pods))),
+    ...text('spec', podTemplateProblems(podTemplate?.spec)),
+    ...contextProblems(podContext, 'podSecurityContext', pods.podSecurityContext),
+    ...contextProblems(context, 'containerSecurityContext', pods.containerSecurityContext),
   ];
+}
+
+type PodMetadata = NonNullable<TerminalSpec['podTemplate']>['metadata'];
+
+/** Without what the orchestrator writes there: the configured labels, and the revision. */
+function ownMetadata(
+  { labels: given = {}, annotations = {} }: PodMetadata = {},
+  { labels: configured }: PodDefaults,
+) {
+  const { [revisionAnnotation]: _revision, ...own } = annotations;
+  const labels = Object.fromEntries(
+    Object.entries(given).filter(([name, value]) => configured[name] !== value),
+  );
+  return { labels, annotations: own };
 }
 
 /** The Pod of a Terminal. @param keyHash which key its Secret holds */

@@ -7,6 +7,8 @@ import { podOf } from './pod.ts';
 import { resetAnnotation } from './reset-request.ts';
 import type { TerminalResource } from './terminal-resource.ts';
 
+/** Its label `name`, in which a terminal's own Pod has another one, whatever podTemplate says. */
+const podName = 'open-terminal-reset';
 /** A home may hold millions of files. */
 const wipeSeconds = 600;
 
@@ -39,7 +41,7 @@ export function resetPodOf(
     ...head,
     metadata: {
       ...metadata,
-      labels: { ...childLabels(terminal), [labels.name]: 'open-terminal-reset' },
+      labels: { ...childLabels(terminal), [labels.name]: podName },
       annotations: { [resetAnnotation]: request.at },
     },
     spec: {
@@ -77,7 +79,7 @@ export function resetPodOf(
 
 /** Which reset a Pod carries out; undefined: it is a terminal's own. */
 export function resetOf({ metadata }: Pod): string | undefined {
-  return metadata.annotations?.[resetAnnotation];
+  return metadata.labels?.[labels.name] === podName ? metadata.annotations?.[resetAnnotation] : undefined;
 }
 
 function isSame(name: string): boolean {

@@ -6,7 +6,7 @@ import { type QuantityKind, quantityKinds, quantityProblem } from '../terminal/q
 import { checkReset, checkWindow } from './check-schedules.ts';
 import { error, type Finding, warning } from './finding.ts';
 import { mountTargetProblem, plainPath } from './mount-target.ts';
-import { podTemplateProblems } from './pod-template.ts';
+import { type PodTemplateProblem, podMetadataProblems, podTemplateProblems } from './pod-template.ts';
 import type { PolicySpec } from './policy.ts';
 import { reservedEnv } from './reserved-env.ts';
 import type { PolicyDocument } from './schema.ts';
@@ -227,9 +227,12 @@ function checkVariables({ env, secretEnv }: PolicySpec): Finding[] {
 }
 
 function checkPodTemplate({ podTemplate }: PolicySpec): Finding[] {
-  return podTemplateProblems(podTemplate?.spec).map(({ path, message, hint }) =>
-    error(['podTemplate', 'spec', ...path], message, hint),
-  );
+  const found = (field: string, problems: readonly PodTemplateProblem[]) =>
+    problems.map(({ path, message, hint }) => error(['podTemplate', field, ...path], message, hint));
+  return [
+    ...found('metadata', podMetadataProblems(podTemplate?.metadata)),
+    ...found('spec', podTemplateProblems(podTemplate?.spec)),
+  ];
 }
 
 function checkMounts({ mounts }: PolicySpec): Finding[] {

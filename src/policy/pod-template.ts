@@ -10,9 +10,9 @@ import { reservedEnv } from './reserved-env.ts';
 type Map = Readonly<Record<string, unknown>>;
 type Path = readonly (string | number)[];
 
-/** One thing that is wrong with the spec of a podTemplate. */
+/** One thing that is wrong with a podTemplate. */
 export interface PodTemplateProblem {
-  /** Below `podTemplate.spec`. */
+  /** Below its spec or its metadata. */
   readonly path: Path;
   readonly message: string;
   readonly hint: string;
@@ -47,6 +47,11 @@ const harmlessCapabilities: ReadonlySet<unknown> = new Set([
   ...['SETFCAP', 'SETGID', 'SETPCAP', 'SETUID', 'SYS_CHROOT'],
 ]);
 
+/** What the Pods of Terminals are known by. */
+const ownDomain = 'openwebui.com';
+/** As annotations these say what the field appArmorProfile does, to a kubelet that knows no such field. */
+const appArmorDomain = 'container.apparmor.security.beta.kubernetes.io';
+
 /** What entries are laid over by their names in. */
 const namedLists = ['containers', 'initContainers', 'volumes'];
 
@@ -64,6 +69,25 @@ export function podTemplateProblems(spec: Map | undefined): readonly PodTemplate
     ...entries(spec, 'volumes').flatMap(volumeProblems),
     ...['containers', 'initContainers'].flatMap((list) => entries(spec, list)).flatMap(containerProblems),
   ];
+}
+
+/** What is wrong with a podTemplate's metadata, each at its place. */
+export function podMetadataProblems(metadata: Map | undefined): readonly PodTemplateProblem[] {
+  const { labels, annotations } = metadata ?? {};
+  return [...nameProblems(labels, 'labels'), ...nameProblems(annotations, 'annotations')];
+}
+
+function nameProblems(map: unknown, field: string): readonly PodTemplateProblem[] {
+  if (!isMap(map)) return [];
+  return Object.entries(map).flatMap(([name, value]) => {
+    const [domain = '', rest] = name.split('/');
+    if (rest === undefined) return [];
+    if (domain === ownDomain || domain.endsWith(`.${ownDomain}`))
+      return [problem([field, name], `${domain}/ is for Terminals alone`)];
+    if (domain === appArmorDomain && value !== 'runtime/default')
+      return [problem([field, name], `${rest} has another AppArmor profile than runtime/default`)];
+    return [];
+  });
 }
 
 function fieldProblems(name: string): readonly PodTemplateProblem[] {

@@ -10,6 +10,7 @@ import {
   volumeClaims,
 } from '../../src/kubernetes/objects.ts';
 import { operatorDefaults } from '../../src/operator/defaults.ts';
+import { resetAnnotation } from '../../src/operator/reset-request.ts';
 import { stopAnnotation, terminals } from '../../src/operator/terminal-resource.ts';
 import { withoutCluster } from '../engines.ts';
 import {
@@ -258,6 +259,26 @@ test('a podTemplate that asks for too much stalls; a Pod that runs goes on runni
   const status = await cluster.status('t', (now) => condition(now, 'Stalled') === 'True InvalidPodTemplate');
   assert.equal(status.phase, 'Running');
   assert.equal(await uid(cluster), first);
+});
+
+test('a podTemplate that would have a Pod taken for one that empties a home makes none', {
+  skip,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  const writes = recordWrites(t, cluster);
+  cluster.operator();
+  const annotations = { [resetAnnotation]: new Date().toISOString() };
+  await cluster.terminal('t', { podTemplate: { metadata: { annotations }, ...nowhere.podTemplate } });
+  const status = await cluster.status('t', ({ phase }) => phase === 'Error', 5_000);
+  assert.equal(condition(status, 'Stalled'), 'True InvalidPodTemplate');
+  assert.match(
+    status.message ?? '',
+    /podTemplate\.metadata\.annotations\.openwebui\.com\/reset-requested-at/,
+  );
+  assert.deepEqual(
+    writes.filter(({ what }) => what.includes('pods/')),
+    [],
+  );
 });
 
 test('in a namespace that enforces "restricted", only a restricted Terminal gets a Pod', {

@@ -60,6 +60,28 @@ test('no Pod is made of a podTemplate that asks for too much, and each place of 
   ]);
 });
 
+test('labels and annotations that Terminals go by are refused, but for what the orchestrator writes', () => {
+  const metadata = {
+    labels: { team: 'data', 'openwebui.com/team': 'ai', 'openwebui.com/tier': 'gold' },
+    annotations: {
+      'openwebui.com/workload-revision': 'one',
+      'openwebui.com/reset-requested-at': '2026-01-01T00:00:00Z',
+    },
+  };
+  const pods = {
+    ...operatorDefaults.pods,
+    labels: { 'openwebui.com/team': 'ai', 'openwebui.com/tier': 'iron' },
+  };
+  const problems = podProblems(terminal({ spec: { podTemplate: { metadata } } }), {
+    ...operatorDefaults,
+    pods,
+  });
+  assert.deepEqual(problems, [
+    'podTemplate.metadata.labels.openwebui.com/tier: openwebui.com/ is for Terminals alone',
+    'podTemplate.metadata.annotations.openwebui.com/reset-requested-at: openwebui.com/ is for Terminals alone',
+  ]);
+});
+
 const unsafe = {
   privileged: true,
   procMount: 'Unmasked',

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { labels, selectorLabels } from '../../src/operator/child-names.ts';
 import { operatorDefaults } from '../../src/operator/defaults.ts';
 import { podOf } from '../../src/operator/pod.ts';
-import { resetPodOf } from '../../src/operator/reset-pod.ts';
+import { resetOf, resetPodOf } from '../../src/operator/reset-pod.ts';
+import { resetAnnotation } from '../../src/operator/reset-request.ts';
 import { terminal } from './fixtures.ts';
 
 const at = '2026-01-01T12:00:00.000Z';
@@ -86,4 +87,15 @@ test('it goes where the terminal goes, without its sidecars, and to the volume t
     { name: 'shared', mountPath: '/home/user', subPath: 'alice' },
   ]);
   assert.deepEqual(pod.spec?.volumes, [{ name: 'shared', persistentVolumeClaim: { claimName: 'team' } }]);
+});
+
+test('it is told from the terminal’s own Pod by what no podTemplate gives', () => {
+  assert.equal(resetOf(made({}).pod), at);
+  const metadata = {
+    labels: { [labels.name]: 'open-terminal-reset' },
+    annotations: { [resetAnnotation]: at },
+  };
+  const own = podOf(terminal({ spec: { podTemplate: { metadata } } }), operatorDefaults, '');
+  assert.equal(own.metadata.annotations?.[resetAnnotation], at);
+  assert.equal(resetOf(own), undefined);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { podTemplateProblems } from '../../src/policy/pod-template.ts';
+import { podMetadataProblems, podTemplateProblems } from '../../src/policy/pod-template.ts';
 import { policyText, problemsOf, setOf } from './fixtures.ts';
 
 describe('what gives a terminal power over the node or the API server is refused, at its place', () => {
@@ -96,6 +96,35 @@ describe('what gives a terminal power over the node or the API server is refused
   }
 });
 
+test('labels and annotations that Terminals or the node go by are refused, at their places', () => {
+  const appArmor = 'container.apparmor.security.beta.kubernetes.io';
+  const metadata = {
+    labels: { team: 'data', 'openwebui.com/policy': 'other', 'app.kubernetes.io/name': 'x' },
+    annotations: {
+      note: 'hello',
+      'notopenwebui.com/a': '1',
+      'openwebui.com/reset-requested-at': '2026-01-01T00:00:00Z',
+      'reconcile.terminals.openwebui.com/requestedAt': 'now',
+      [`${appArmor}/terminal`]: 'unconfined',
+      [`${appArmor}/helper`]: 'runtime/default',
+    },
+  };
+  assert.deepEqual(
+    podMetadataProblems(metadata).map(({ path, message }) => [path.join(' '), message]),
+    [
+      ['labels openwebui.com/policy', 'openwebui.com/ is for Terminals alone'],
+      ['annotations openwebui.com/reset-requested-at', 'openwebui.com/ is for Terminals alone'],
+      [
+        'annotations reconcile.terminals.openwebui.com/requestedAt',
+        'reconcile.terminals.openwebui.com/ is for Terminals alone',
+      ],
+      [`annotations ${appArmor}/terminal`, 'terminal has another AppArmor profile than runtime/default'],
+    ],
+  );
+  assert.deepEqual(podMetadataProblems(undefined), []);
+  assert.deepEqual(podMetadataProblems({ labels: null, annotations: ['a'] }), []);
+});
+
 test('placement, sidecars, volumes and more variables are allowed', () => {
   const spec = {
     nodeSelector: { pool: 'terminals' },
@@ -137,6 +166,8 @@ test('what is no map at all breaks nothing', () => {
 test('a policy says so with file, line and column, and is not in force', () => {
   const fields = [
     'podTemplate:',
+    '  metadata:',
+    '    annotations: {openwebui.com/reset-requested-at: now}',
     '  spec:',
     '    volumes:',
     '    - {name: root, hostPath: {path: /}}',
@@ -144,8 +175,9 @@ test('a policy says so with file, line and column, and is not in force', () => {
   ];
   const set = setOf({ 'a.yaml': policyText('a', ...fields) });
   assert.deepEqual(problemsOf(set), [
-    'a.yaml:9:32: error: spec.podTemplate.spec.volumes[0].hostPath: root is a path of the node (hostPath) (leave it out)',
-    'a.yaml:10:16: error: spec.podTemplate.spec.hostPID: a terminal may not have the processes of the node (leave it out)',
+    'a.yaml:8:55: error: spec.podTemplate.metadata.annotations.openwebui.com/reset-requested-at: openwebui.com/ is for Terminals alone (leave it out)',
+    'a.yaml:11:32: error: spec.podTemplate.spec.volumes[0].hostPath: root is a path of the node (hostPath) (leave it out)',
+    'a.yaml:12:16: error: spec.podTemplate.spec.hostPID: a terminal may not have the processes of the node (leave it out)',
   ]);
   assert.deepEqual([...set.policies.keys()], ['default']);
 });

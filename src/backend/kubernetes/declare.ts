@@ -4,7 +4,7 @@
  */
 
 import { isMap } from '../../json.ts';
-import { labels as childLabels, shortHash } from '../../operator/child-names.ts';
+import { labels as childLabels, revisionAnnotation, shortHash } from '../../operator/child-names.ts';
 import { covers } from '../../operator/covers.ts';
 import type { PodDefaults } from '../../operator/defaults.ts';
 import { type TerminalResource, terminals } from '../../operator/terminal-resource.ts';
@@ -22,7 +22,8 @@ export interface PodSettings extends PodDefaults {
 }
 
 /** On a Terminal: the revision it was declared with. On its Pod: the one that it was made from. */
-export const revisionAnnotation = 'openwebui.com/workload-revision';
+export { revisionAnnotation };
+
 /** What the workload was, in the words of a plan. */
 export const fingerprintAnnotation = 'openwebui.com/workload';
 /** The field manager of all that the orchestrator writes. */
