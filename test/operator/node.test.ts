@@ -50,6 +50,27 @@ test('a real terminal: key and files outlive its Pod, and idleness; limits chang
     assert.equal((await cluster.pod('t')).metadata.uid, first);
   });
 
+  await t.test(
+    'a memory limit below what is in use kills nothing: that it is not in force is said',
+    async () => {
+      const { resources } = (await cluster.get(terminals, 't'))?.spec ?? {};
+      const memory = '8Mi';
+      await cluster.patch(terminals, 't', {
+        spec: { resources: { requests: { memory }, limits: { memory } } },
+      });
+      const status = await cluster.status(
+        't',
+        ({ message }) => /below current usage/.test(message ?? ''),
+        60_000,
+      );
+      assert.equal(status.phase, 'Running');
+      const pod = await cluster.pod('t');
+      assert.deepEqual([pod.metadata.uid, pod.status?.containerStatuses?.[0]?.restartCount], [first, 0]);
+      await cluster.patch(terminals, 't', { spec: { resources } });
+      await cluster.status('t', ({ message }) => message === '', 60_000);
+    },
+  );
+
   await t.test('a deleted Pod comes back with the same key and the same files', async () => {
     const key = await cluster.key('t');
     await cluster.remove(pods, 't');
