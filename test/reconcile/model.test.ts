@@ -339,12 +339,12 @@ const property = fc.asyncProperty(rooms, sequences, async (room, commands) => {
   }
 });
 
-test(`${runs} sequences of faults all end as declared`, { timeout: 300_000 }, () =>
+test(`${runs} sequences of faults all end as declared`, { timeout: 900_000 }, () =>
   fc.assert(property, { numRuns: runs }),
 );
 
 for (const failed of seedsThatFailed) {
-  test(`the sequences of seed ${failed.seed}, one of which failed once`, { timeout: 300_000 }, () =>
+  test(`the sequences of seed ${failed.seed}, one of which failed once`, { timeout: 900_000 }, () =>
     fc.assert(property, failed),
   );
 }
