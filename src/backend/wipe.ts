@@ -40,7 +40,7 @@ export async function wipe(
   let lines: readonly string[] = [];
   for (const way of ways) {
     const left = await way(script, signal);
-    if (left === null) return removeIfEmpty(home);
+    if (left === null) return removeEmptied(home, keep.length > 0);
     lines = left;
   }
   throw new StartFailedError(
@@ -63,11 +63,17 @@ async function isFolder(home: string): Promise<boolean> {
 }
 
 /** What owner and rights it had is forgotten with it. */
-async function removeIfEmpty(home: string): Promise<void> {
+async function removeEmptied(home: string, keeps: boolean): Promise<void> {
   try {
     await rmdir(home);
   } catch (error) {
-    if (!isCode(error, 'ENOTEMPTY') && !isCode(error, 'EEXIST') && !isCode(error, 'ENOENT')) throw error;
+    if (isCode(error, 'ENOENT')) return;
+    if (!isCode(error, 'ENOTEMPTY') && !isCode(error, 'EEXIST')) throw error;
+    if (keeps) return;
+    throw new StartFailedError(
+      `The home ${home} was written to while it was emptied.`,
+      'Try again, or stop the other terminals of its user before.',
+    );
   }
 }
 

@@ -11,12 +11,11 @@ import { makeEnvironment, PythonEnvironmentError } from './python-environment.ts
 import { run } from './run.ts';
 
 const changeOwnerTimeoutMs = 60_000;
-const emptyTimeoutMs = 120_000;
 
 export interface HomeOrder {
   readonly dataDir: string;
   /** Where the home is if it need not outlive the terminal: what a persistent one holds is never touched. */
-  readonly stateFolder: string;
+  readonly passingHome: string;
   readonly uid: number | null;
 }
 
@@ -54,20 +53,10 @@ export async function prepareHome(desired: Desired, order: HomeOrder, signal: Ab
   );
 }
 
-async function homeOf({ key, workload }: Desired, { dataDir, stateFolder, uid }: HomeOrder): Promise<string> {
+async function homeOf({ key, workload }: Desired, { dataDir, passingHome, uid }: HomeOrder): Promise<string> {
   if (workload.persistent) return makeHome(dataDir, key, uid === null ? null : { uid, gid: uid });
-  const home = path.join(stateFolder, 'home');
-  await mkdir(home, { recursive: true, mode: 0o700 });
-  return home;
-}
-
-/**
- * Removes what is in a home as its user, before the rest is removed: whatever links they made, nothing else of this
- * machine is touched.
- */
-export async function emptyHome(home: string, uid: number | null, signal: AbortSignal): Promise<void> {
-  if (uid === null) return;
-  await run('/bin/rm', ['-rf', '--', home], { env: {}, cwd: '/', signal, timeoutMs: emptyTimeoutMs, uid });
+  await mkdir(passingHome, { recursive: true, mode: 0o700 });
+  return passingHome;
 }
 
 /** Lets other users go through a folder, whatever our umask was when it was made. */

@@ -103,7 +103,8 @@ async function prepareOrder(
   const { pipPackages, env: declared } = desired.workload;
   const secrets = await how.secrets.variables(desired);
   const stateFolder = states.folderOf(desired.name);
-  const home = await prepareHome(desired, { dataDir, stateFolder, uid }, signal);
+  const passingHome = states.homeOf(desired.name);
+  const home = await prepareHome(desired, { dataDir, passingHome, uid }, signal);
   const named = uid !== null && how.named;
   const around = {
     environment: how.environment,

@@ -18,12 +18,11 @@ import type {
   Workload,
 } from '../../terminal/terminal.ts';
 import type { Backend, BackendListener, Progress } from '../backend.ts';
-import { homePath, removeHome } from '../home.ts';
+import { homePath } from '../home.ts';
 import { SecretFiles } from '../secret-files.ts';
 import { wipe, wipeHere } from '../wipe.ts';
 import { Accounts } from './accounts.ts';
 import type { Variables } from './environment.ts';
-import { emptyHome } from './homes.ts';
 import { ownFolder } from './install.ts';
 import { launch, untilHealthy } from './launch.ts';
 import { Once } from './once.ts';
@@ -163,23 +162,33 @@ export class ProcessBackend implements Backend {
     const name = terminalName(key);
     const record = await this.#states.read(name);
     await this.#servers.end(name, record, signal);
-    if (files) {
-      await emptyHome(homePath(this.#options.dataDir, key), record?.uid ?? null, signal);
-      await removeHome(this.#options.dataDir, key);
-    }
-    await emptyHome(path.join(this.#states.folderOf(name), 'home'), record?.uid ?? null, signal);
-    await this.#states.remove(name);
+    if (files) await this.#wipe(homePath(this.#options.dataDir, key), [], record, signal);
+    await this.#forget(name, record, signal);
   }
 
   async reset({ key, name }: Desired, keep: readonly string[], signal: AbortSignal): Promise<void> {
     const record = await this.#states.read(name);
     await this.#servers.end(name, record, signal);
     if (record) await this.#states.write(name, { ...record, server: null, starting: false });
-    const home = homePath(this.#options.dataDir, key);
+    await this.#wipe(homePath(this.#options.dataDir, key), keep, record, signal);
+    await this.remove(key, { files: false }, signal);
+  }
+
+  async #wipe(
+    home: string,
+    keep: readonly string[],
+    record: TerminalRecord | null,
+    signal: AbortSignal,
+  ): Promise<void> {
     // First as its user, whose other terminals may run: then only what they can't remove themselves is left for us.
     const own = record?.uid == null ? [] : [wipeHere(home, record.uid)];
     await wipe(home, keep, [...own, wipeHere(home)], signal);
-    await this.remove(key, { files: false }, signal);
+  }
+
+  /** Removes what is remembered of one, with its home where that is part of it. */
+  async #forget(name: TerminalName, record: TerminalRecord | null, signal: AbortSignal): Promise<void> {
+    await this.#wipe(this.#states.homeOf(name), [], record, signal);
+    await this.#states.remove(name);
   }
 
   async close(): Promise<void> {
@@ -210,10 +219,11 @@ export class ProcessBackend implements Backend {
       return await this.#launch(desired, known, ready, progress, signal);
     } catch (error) {
       const record = await this.#states.read(name);
-      await this.#servers.end(name, record, AbortSignal.timeout(cleanUpMs));
+      const limit = AbortSignal.timeout(cleanUpMs);
+      await this.#servers.end(name, record, limit);
       // One that never was leaves nothing; one that was before is there again as stopped.
       if (known) await this.#states.write(name, { ...(record ?? known), server: null, starting: false });
-      else await this.#states.remove(name);
+      else await this.#forget(name, record, limit);
       signal.throwIfAborted();
       throw error;
     } finally {

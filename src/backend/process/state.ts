@@ -45,6 +45,11 @@ export class States {
     return path.join(this.#folder, name);
   }
 
+  /** Where the home of a terminal is that need not outlive it. */
+  homeOf(name: TerminalName): string {
+    return path.join(this.folderOf(name), 'home');
+  }
+
   /** Makes a terminal's folder; other users can pass it but not list it. */
   async makeFolder(name: TerminalName): Promise<string> {
     const folder = this.folderOf(name);
@@ -88,6 +93,7 @@ export class States {
     return made;
   }
 
+  /** Forgets it. A home in its folder is gone by then: what a user can write in is never removed as root from outside. */
   async remove(name: TerminalName): Promise<void> {
     // The record goes first: what is left without one is nobody's.
     await rm(path.join(this.folderOf(name), 'terminal.json'), { force: true });

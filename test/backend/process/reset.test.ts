@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { access, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { homePath } from '../../../src/backend/home.ts';
@@ -85,4 +85,6 @@ test('one whose home is in the way of a reset is stopped, and there for the next
   await assert.rejects(backend.reset(wanted, [], never), /is not a directory/);
   assert.equal((await backend.inspect(wanted.key, never))?.phase, 'Idle');
   assert.equal((await backend.inspect(wanted.key, never))?.name, terminalName(wanted.key));
+  await assert.rejects(backend.remove(wanted.key, { files: true }, never), /is not a directory/);
+  await rm(home);
 });
