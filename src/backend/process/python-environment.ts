@@ -2,7 +2,6 @@
  * Making a Python environment with packages in it, with whichever tool this machine has.
  * @module
  */
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { type Ended, type RunOptions, run } from './run.ts';
 
@@ -75,7 +74,14 @@ export async function makeEnvironment(order: EnvironmentOrder): Promise<void> {
   let last: Ended | null = null;
   let made = false;
   for (const way of waysOf(order)) {
-    await rm(order.folder, { recursive: true, force: true });
+    // As who installs: a link that a user made on the way to it leads them no further than they may go themselves.
+    const emptied = await run('/bin/rm', ['-rf', '--', order.folder], order.options);
+    if (emptied.exitCode !== 0)
+      throw new PythonEnvironmentError(
+        `${order.folder} can't be removed: ${emptied.lines.at(-1) ?? 'failed'}`,
+        emptied.lines,
+        false,
+      );
     order.progress('creating the Python environment');
     const making = await runReadable(way.make, order.options);
     if (making.exitCode !== 0) {

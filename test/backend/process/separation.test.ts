@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { chmod, chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { homePath } from '../../../src/backend/home.ts';
 import { Accounts } from '../../../src/backend/process/accounts.ts';
+import { StartFailedError } from '../../../src/errors.ts';
 import type { UserId } from '../../../src/terminal/terminal.ts';
 import {
   backendOf,
@@ -94,6 +95,21 @@ test('what a policy sets does not run as root before the terminal does', asRoot,
   const alice = await backend.create(desired('alice', { env }), quiet, never);
   await execute(alice, 'true');
   assert.equal(await readFile(trace, 'utf8').catch(() => ''), '');
+});
+
+test('installing packages follows no link that a user made where they are to go', asRoot, async (t) => {
+  const dataDir = await dataDirectory(t);
+  const backend = backendOf(t, dataDir);
+  const outside = path.join(dataDir, 'outside');
+  await mkdir(path.join(outside, 'python'), { recursive: true });
+  await writeFile(path.join(outside, 'python', 'precious'), '');
+  const alice = await backend.create(desired('alice'), quiet, never);
+  await execute(alice, `mkdir -p .local/share && ln -s ${outside} .local/share/terminals`);
+  await assert.rejects(
+    backend.create(desired('alice', { pipPackages: ['six'] }), quiet, never),
+    StartFailedError,
+  );
+  assert.deepEqual(await readdir(path.join(outside, 'python')), ['precious']);
 });
 
 test('a user keeps the uid over restarts, policies and contexts', asRoot, async (t) => {
