@@ -2,6 +2,7 @@
  * What a Pod says of its terminal, in a phase, a word and a sentence. Pure.
  * @module
  */
+import { masked } from '../backend/masked.ts';
 import type { Pod } from '../kubernetes/objects.ts';
 import type { Phase } from '../terminal/terminal.ts';
 import { containerName } from './child-names.ts';
@@ -128,7 +129,8 @@ function starting(pod: Pod): PodState {
 }
 
 function endText(end: NonNullable<NonNullable<ContainerStatus['state']>['terminated']>): string {
-  const said = end.message ? `: ${end.message.trim()}` : '';
+  // The end of its log. Which values it has of Secrets only the kubelet knows.
+  const said = end.message ? `: ${masked(end.message.trim().split('\n'), []).join('\n')}` : '';
   return `${end.reason ?? 'ended'}, exit code ${end.exitCode}${said}`;
 }
 

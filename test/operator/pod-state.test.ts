@@ -57,6 +57,15 @@ test('a crash loop tells the last end, out of memory among them', () => {
   assert.match(state.message, /OOMKilled, exit code 137/);
 });
 
+test('what a container wrote before its end is told without passwords', () => {
+  const message = 'cannot connect to\npostgres://app:hunter2@db/x\nDB_PASSWORD=hunter2\n';
+  const state = podState(container({ state: { terminated: { exitCode: 1, reason: 'Error', message } } }));
+  assert.match(
+    state.message,
+    /cannot connect to\npostgres:\/\/app:\[secret\]@db\/x\nDB_PASSWORD=\[secret\]$/,
+  );
+});
+
 test('a container that is being created or starts is under way', () => {
   const creating = podState(container({ state: { waiting: { reason: 'ContainerCreating' } } }));
   assert.deepEqual(

@@ -17,6 +17,8 @@ const commitLimitMs = 5 * 60_000;
 const removeLimitMs = 60_000;
 const progressEveryMs = 2_000;
 const longestDetail = 120;
+/** A bake is given none. */
+const noSecrets: readonly string[] = [];
 
 /**
  * Arguments: how many Debian packages there are, these, and the Python packages.
@@ -115,7 +117,7 @@ async function install(
     await engineCall(signal, (abortSignal) => container.start({ abortSignal }));
     const { StatusCode: exitCode } = await ended;
     if (exitCode === 0) return;
-    const lines = await lastLines(docker, container.id);
+    const lines = await lastLines(docker, container.id, noSecrets);
     const said = lines.findLast((line) => /^(E|ERROR|error):/.test(line)) ?? lines.at(-1);
     throw new BakeFailedError(said ?? `the install ended with exit code ${exitCode}`);
   } catch (error) {
@@ -135,7 +137,7 @@ function tellProgress(docker: Docker, id: string, progress: Progress): () => voi
   const timer = setInterval(async () => {
     if (asking) return;
     asking = true;
-    const line = (await lastLines(docker, id)).at(-1)?.trim().slice(0, longestDetail) ?? '';
+    const line = (await lastLines(docker, id, noSecrets)).at(-1)?.trim().slice(0, longestDetail) ?? '';
     asking = false;
     if (over || line === '' || line === told) return;
     told = line;

@@ -6,17 +6,24 @@ const lineCount = 20;
 /** Every frame of an engine's log stream begins with its kind (1 byte), three zeros, and its length (4 bytes). */
 const frameHeader = 8;
 
-/** The last lines a container wrote, without anything that looks like its key; empty where they can't be had. */
-export async function lastLines(docker: Docker, id: string): Promise<readonly string[]> {
+/**
+ * The last lines a container wrote, masked; empty where they can't be had.
+ * @param secrets what was given to it and is not to be seen
+ */
+export async function lastLines(
+  docker: Docker,
+  id: string,
+  secrets: readonly string[],
+): Promise<readonly string[]> {
   try {
     const abortSignal = AbortSignal.timeout(5_000);
     const log = await docker
       .getContainer(id)
       .logs({ stdout: true, stderr: true, tail: lineCount, follow: false, abortSignal });
-    return textOf(log)
+    const lines = textOf(log)
       .split('\n')
-      .filter((line) => line.trim() !== '')
-      .map(masked);
+      .filter((line) => line.trim() !== '');
+    return masked(lines, secrets);
   } catch {
     return [];
   }

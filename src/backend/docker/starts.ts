@@ -6,8 +6,10 @@ import type Docker from 'dockerode';
 import type { ContainerInspectInfo } from 'dockerode';
 import type { Logger } from 'pino';
 import { EngineUnavailableError, StartFailedError, StartTimeoutError } from '../../errors.ts';
+import { fingerprintOf } from '../../terminal/desired.ts';
 import type { Address, Desired, RunningTerminal } from '../../terminal/terminal.ts';
 import { waitHealthy } from '../health.ts';
+import { secretsAmong } from '../masked.ts';
 import type { Containers } from './containers.ts';
 import { accepting, engineCall, reasonOf, unlimitedCall } from './engine.ts';
 import { lastLines } from './logs.ts';
@@ -53,7 +55,7 @@ export class Starts {
   }
 
   async #untilHealthy(info: ContainerInspectInfo, desired: Desired, signal: AbortSignal): Promise<Address> {
-    const { docker, containers, log } = this.#options;
+    const { containers, log } = this.#options;
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
     const healthy = waitHealthy({
@@ -62,10 +64,10 @@ export class Starts {
       signal: either,
     });
     try {
-      return await Promise.race([healthy, this.#died(info.Id, desired, either)]);
+      return await Promise.race([healthy, this.#died(info, desired, either)]);
     } catch (error) {
       if (!(error instanceof StartTimeoutError)) throw error;
-      const lines = await lastLines(docker, info.Id);
+      const lines = await this.#lastLines(info, desired);
       log.warn({ terminal: desired.name, lines }, 'the terminal does not answer');
       throw new StartTimeoutError(error.message, error.hint, { lastLines: lines });
     } finally {
@@ -75,20 +77,27 @@ export class Starts {
   }
 
   /** Rejects as soon as the container ends, with the last lines of its log in ours. */
-  async #died(id: string, desired: Desired, signal: AbortSignal): Promise<never> {
+  async #died(info: ContainerInspectInfo, desired: Desired, signal: AbortSignal): Promise<never> {
     const { docker, log } = this.#options;
-    const container = docker.getContainer(id);
+    const container = docker.getContainer(info.Id);
     const ended: { StatusCode: number } = await unlimitedCall(signal, (abortSignal) =>
       container.wait({ abortSignal }),
     );
     const exitCode = ended.StatusCode;
-    const lines = await lastLines(docker, id);
+    const lines = await this.#lastLines(info, desired);
     log.warn({ terminal: desired.name, exitCode, lines }, 'the terminal ended while it started');
     throw new StartFailedError(
       `The terminal ended while it started, with exit code ${exitCode}${lines.length > 0 ? `: ${lines.at(-1)}` : ''}.`,
       'The last lines of its log are in the log of Terminals.',
       { lastLines: lines },
     );
+  }
+
+  /** What a container wrote, without the secrets that it was made with: of another revision it may have others. */
+  #lastLines(info: ContainerInspectInfo, { workload }: Desired): Promise<readonly string[]> {
+    const { docker, containers } = this.#options;
+    const fingerprint = containers.observe(info)?.fingerprint ?? fingerprintOf(workload);
+    return lastLines(docker, info.Id, secretsAmong(info.Config.Env ?? [], fingerprint));
   }
 }
 

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { StartFailedError } from '../../errors.ts';
 import type { Desired } from '../../terminal/terminal.ts';
 import { makeHome } from '../home.ts';
+import { masked } from '../masked.ts';
 import { makeEnvironment, PythonEnvironmentError } from './python-environment.ts';
 import { run } from './run.ts';
 
@@ -97,8 +98,10 @@ export async function installPipPackages(order: PipOrder): Promise<void> {
     });
   } catch (error) {
     if (!(error instanceof PythonEnvironmentError)) throw error;
+    // No secret was given to it; but the address of an index may have a login in it.
+    const said = masked(error.lines.length > 0 ? error.lines.slice(-3) : [error.message], []);
     throw new StartFailedError(
-      `The pip packages of the policy can't be installed: ${error.lines.slice(-3).join(' / ') || error.message}.`,
+      `The pip packages of the policy can't be installed: ${said.join(' / ')}.`,
       `Check pipPackages of the policy (${packages.join(', ')}) and the network.`,
       { cause: error },
     );

@@ -12,7 +12,7 @@ import { fingerprintOf } from '../../terminal/desired.ts';
 import type { Desired } from '../../terminal/terminal.ts';
 import type { Progress } from '../backend.ts';
 import { waitHealthy } from '../health.ts';
-import { masked } from '../masked.ts';
+import { masked, secretsAmong } from '../masked.ts';
 import type { SecretFiles } from '../secret-files.ts';
 import { accountName, writeAccountFiles } from './account-names.ts';
 import { terminalEnvironment, type Variables } from './environment.ts';
@@ -40,6 +40,11 @@ export interface Launching {
 }
 
 type Server = NonNullable<TerminalRecord['server']>;
+
+export interface Waiting extends Pick<Launching, 'states' | 'log' | 'signal'> {
+  /** What was given to the server and is not to be seen in what it wrote. */
+  readonly secrets: readonly string[];
+}
 
 const portAttempts = 3;
 const livenessMs = 100;
@@ -75,6 +80,8 @@ export async function launch(
   await states.write(name, record);
   const order = await prepareOrder(desired, record, apiKey, deadline, how);
   record = { ...record, pipPackages: desired.workload.pipPackages };
+  const variables = Object.entries(order.env).map(([name, value]) => `${name}=${value}`);
+  const waiting = { ...how, secrets: [apiKey, ...secretsAmong(variables, record.fingerprint)] };
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort();
     record = { ...record, port, server: null, starting: true, startedAt: Date.now() };
@@ -82,7 +89,7 @@ export async function launch(
     const server = await start({ ...order, port }, how);
     record = { ...record, server, starting: false };
     await states.write(name, record);
-    const outcome = await untilHealthy(desired, server, port, deadline - performance.now(), how);
+    const outcome = await untilHealthy(desired, server, port, deadline - performance.now(), waiting);
     if (outcome === 'healthy') break;
     if (attempt === portAttempts)
       throw new StartFailedError('No free port was found for the terminal.', 'Try again.');
@@ -164,7 +171,7 @@ export async function untilHealthy(
   server: Server,
   port: number,
   timeoutMs: number,
-  { states, log, signal }: Pick<Launching, 'states' | 'log' | 'signal'>,
+  { states, log, secrets, signal }: Waiting,
 ): Promise<'healthy' | 'port-taken'> {
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
@@ -174,7 +181,7 @@ export async function untilHealthy(
   try {
     const first = await Promise.race([healthy.then(() => 'healthy' as const), ended]);
     if (first === 'healthy') return listensOn(server.pid, port) ? 'healthy' : 'port-taken';
-    const lines = lastLines(await readLog(folder)).map(masked);
+    const lines = masked(lastLines(await readLog(folder)), secrets);
     if (lines.some((line) => line.includes('address already in use'))) return 'port-taken';
     log.warn({ terminal: desired.name, lines }, 'the terminal ended while it started');
     throw new StartFailedError(
@@ -184,7 +191,7 @@ export async function untilHealthy(
     );
   } catch (error) {
     if (!(error instanceof StartTimeoutError)) throw error;
-    const lines = lastLines(await readLog(folder)).map(masked);
+    const lines = masked(lastLines(await readLog(folder)), secrets);
     log.warn({ terminal: desired.name, lines }, 'the terminal does not answer');
     throw new StartTimeoutError(error.message, error.hint, { lastLines: lines });
   } finally {

@@ -19,6 +19,7 @@ import type {
 } from '../../terminal/terminal.ts';
 import type { Backend, BackendListener, Progress } from '../backend.ts';
 import { homePath } from '../home.ts';
+import { secretsAmong } from '../masked.ts';
 import { SecretFiles } from '../secret-files.ts';
 import { wipe, wipeHere } from '../wipe.ts';
 import { Accounts } from './accounts.ts';
@@ -26,6 +27,7 @@ import type { Variables } from './environment.ts';
 import { ownFolder } from './install.ts';
 import { launch, untilHealthy } from './launch.ts';
 import { Once } from './once.ts';
+import { environmentOf } from './processes.ts';
 import { makeReady, notEnforced, type Ready, statesFolder } from './ready.ts';
 import { loopback } from './server.ts';
 import { type Server, Servers } from './servers.ts';
@@ -263,7 +265,8 @@ export class ProcessBackend implements Backend {
     server: Server,
     signal: AbortSignal,
   ): Promise<RunningTerminal | null> {
-    const how = { states: this.#states, log: this.#log, signal };
+    const secrets = secretsAmong(await environmentOf(server.pid), known.fingerprint);
+    const how = { states: this.#states, log: this.#log, secrets, signal };
     const outcome = await untilHealthy(desired, server, known.port, desired.startTimeoutMs, how);
     if (outcome !== 'healthy') return null;
     const record = { ...known, server, starting: false, healthy: true };

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import { describe, test } from 'node:test';
 import pino from 'pino';
 import { ImagePullError, StartFailedError, StartTimeoutError } from '../../../src/errors.ts';
@@ -82,6 +84,36 @@ describe('a start that fails', { skip: await withoutDocker() }, () => {
     assert.doesNotMatch(lines.join(''), /sesame/);
     assert.deepEqual(await containersOf(place.policy), []);
   });
+
+  for (const [how, end] of [
+    ['ends', 'exit 3'],
+    ['does not answer', 'exec sleep 600'],
+  ] as const) {
+    test(`because it ${how} shows no value of a secret that it wrote, in whatever words`, async (t) => {
+      const place = await placeFor(t);
+      const secretsDir = await mkdtemp(path.join(os.tmpdir(), 'terminals-secrets-'));
+      t.after(() => rm(secretsDir, { recursive: true }));
+      await mkdir(path.join(secretsDir, 'db'));
+      await writeFile(path.join(secretsDir, 'db/login'), 'app hunter2\n');
+      await writeFile(path.join(secretsDir, 'db/key'), 'BEGIN\nMIIEvQ\nEND\n');
+      const script = `echo "it is $LOGIN"; echo "$KEY"; echo "key $OPEN_TERMINAL_API_KEY"; echo "no $LOGIN@db"; ${end}`;
+      const desired = place.desired('alice', {
+        image: await imageWith(t, entrypoint(script)),
+        secretEnv: { LOGIN: { name: 'db', key: 'login' }, KEY: { name: 'db', key: 'key' } },
+        startTimeoutSeconds: 3,
+      });
+      const { lines, log } = logged();
+      const shown = ['it is [secret]', '[secret]', '[secret]', 'END', 'key [secret]', 'no [secret]@db'];
+      await assert.rejects(place.backend({ log, secretsDir }).create(desired, quiet, never), (error) => {
+        assert.ok(error instanceof StartFailedError || error instanceof StartTimeoutError);
+        assert.doesNotMatch(error.message, /hunter2/);
+        assert.deepEqual(error.lastLines, shown);
+        return true;
+      });
+      assert.match(lines.join(''), /it is \[secret\]/);
+      assert.doesNotMatch(lines.join(''), /hunter2|MIIEvQ/);
+    });
+  }
 
   test('because a variable of the policy breaks Open Terminal says what it said', async (t) => {
     const place = await placeFor(t);

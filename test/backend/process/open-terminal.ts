@@ -58,8 +58,13 @@ function removeDirectory(directory: string): Promise<void> {
 }
 
 /** A backend as after a start of Terminals. */
-export function backendOf(t: TestContext, dataDir: string, secretsDir: string | null = null): ProcessBackend {
-  const backend = new ProcessBackend({ dataDir, environment: process.env, secretsDir, log: silent });
+export function backendOf(
+  t: TestContext,
+  dataDir: string,
+  secretsDir: string | null = null,
+  log = silent,
+): ProcessBackend {
+  const backend = new ProcessBackend({ dataDir, environment: process.env, secretsDir, log });
   t.after(() => backend.close());
   return backend;
 }

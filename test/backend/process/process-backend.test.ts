@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import pino from 'pino';
 import { homePath } from '../../../src/backend/home.ts';
 import { allProcesses, environmentOf } from '../../../src/backend/process/processes.ts';
 import { SecretMissingError, StartFailedError, StartTimeoutError } from '../../../src/errors.ts';
@@ -215,6 +216,24 @@ test('a server that ends while it starts fails at once, with the end of its log'
   });
   assert.ok(performance.now() - began < 30_000);
   assert.equal(await backend.inspect(wanted.key, never), undefined);
+});
+
+test('a server that says a secret as it ends has said it to nobody: not in the log, the answer or the last lines', async (t) => {
+  const secretsDir = await emptyDirectory(t);
+  await mkdir(path.join(secretsDir, 'keys'));
+  await writeFile(path.join(secretsDir, 'keys/db'), 'correct horse\n');
+  const logged: string[] = [];
+  const log = pino({}, { write: (line: string) => void logged.push(line) });
+  const backend = backendOf(t, await dataDirectory(t), secretsDir, log);
+  const secretEnv = { OPEN_TERMINAL_MAX_SESSIONS: { name: 'keys', key: 'db' } };
+  await assert.rejects(backend.create(desired('alice', { secretEnv }), quiet, never), (error) => {
+    assert.ok(error instanceof StartFailedError);
+    assert.match(error.message, /invalid literal for int.*\[secret\]/);
+    assert.doesNotMatch(error.message + error.lastLines.join(), /correct|horse/);
+    return true;
+  });
+  assert.match(logged.join(''), /invalid literal for int.*\[secret\]/);
+  assert.doesNotMatch(logged.join(''), /correct|horse/);
 });
 
 test('a server that does not answer in time is ended', async (t) => {
