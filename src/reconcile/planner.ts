@@ -108,6 +108,8 @@ export class Planner {
   #takesTurn(policy: Policy, { actual }: Entry, desired: Desired | undefined, { action }: Plan): boolean {
     if (action.kind === 'create' || action.kind === 'replace') return true;
     if (action.kind !== 'start' || !actual?.operated) return false;
+    // It is waited for as it is, and what comes of that says nothing of the newest revision.
+    if (actual.phase === 'Provisioning' && actual.started) return false;
     const { inForce } = this.#options.rollouts.stateOf(policy);
     return desired?.revision !== inForce || actual.revision !== inForce;
   }

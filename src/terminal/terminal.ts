@@ -209,6 +209,8 @@ export interface RunningTerminal extends Observed {
 export interface ProvisioningTerminal extends Observed {
   readonly phase: 'Provisioning';
   readonly detail: string;
+  /** It did answer since it was made, and is not ready at the moment: it need only be waited for. */
+  readonly started?: true;
 }
 
 /** Stopped; its home is kept and it can be started again. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ActivityRecord, Progress } from '../../src/backend/backend.ts';
+import { StartTimeoutError } from '../../src/errors.ts';
 import { Reconciler } from '../../src/reconcile/reconciler.ts';
 import { Templates } from '../../src/reconcile/templates.ts';
 import type { Desired, RunningTerminal, TerminalKey, TerminalName } from '../../src/terminal/terminal.ts';
@@ -65,6 +66,26 @@ test('one that is taken away to be made anew is known on, stopped', async (t) =>
   const { terminal } = await reconciler.reach(alice, patient);
   await reconciler.order({ kind: 'refresh', reason: 'asked for' }, terminal.name);
   await until(() => [...reconciler.entries].some(({ actual }) => actual?.phase === 'Idle'), 'it is idle');
+});
+
+test('one that has come up is only waited for, and where it stays unready that says nothing of a new revision', async (t) => {
+  const backend = new OperatedBackend();
+  const { reconciler, policies } = await harness(t, { backend });
+  const {
+    address: _address,
+    apiKey: _key,
+    startedAt: _at,
+    ...seen
+  } = (await reconciler.reach(alice, patient)).terminal;
+  const edited = policyOf({ env: { A: 'b' } });
+  backend.outside(alice, { ...seen, phase: 'Provisioning', detail: 'its Pod is not ready', started: true });
+  await until(() => reconciler.running(alice) === null, 'it is known');
+  policies.edit(edited);
+  const late = new StartTimeoutError('It is not ready.', 'Try again.');
+  backend.inject('start', { before: () => Promise.reject(late) }, 2);
+  await assert.rejects(async () => reconciler.reach(alice, patient), late);
+  assert.equal(reconciler.rollouts.stateOf(edited).failures, 0);
+  assert.equal(backend.count('start'), 1);
 });
 
 test('the use by another process counts as use here', async (t) => {

@@ -130,7 +130,7 @@ export class KubernetesBackend implements Backend {
   }
 
   start(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
-    return this.#starts.bringUp(desired, progress, signal);
+    return this.#starts.bringBack(desired, progress, signal);
   }
 
   /** Another workload in the resource: the operator gives it another Pod, on the same home and with the same key. */

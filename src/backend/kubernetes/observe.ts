@@ -3,7 +3,7 @@
  * @module
  */
 import type { Pod, Secret } from '../../kubernetes/objects.ts';
-import { apiKeyField, keyHashAnnotation, terminalPort } from '../../operator/child-names.ts';
+import { apiKeyField, containerName, keyHashAnnotation, terminalPort } from '../../operator/child-names.ts';
 import { keyHashOf } from '../../operator/children.ts';
 import { resetRequest } from '../../operator/reset-request.ts';
 import { resetFailed, stopAnnotation, type TerminalResource } from '../../operator/terminal-resource.ts';
@@ -85,11 +85,15 @@ export function observe(parts: Parts, addressKind: AddressKind): Actual | null {
 
   const run = runOf(parts, addressKind);
   if (run !== null) return { ...observed, phase: 'Running', ...run };
+  const starting = (detail: string) => ({
+    ...provisioning(detail),
+    ...(hasStarted(parts) ? { started: true as const } : {}),
+  });
   if (status === undefined || (status.observedGeneration ?? 0) < (metadata.generation ?? 0))
-    return provisioning('it waits for the operator');
+    return starting('it waits for the operator');
   if (status.phase === 'Error' && !passes(terminal))
     return { ...observed, phase: 'Error', detail: status.message || reasonOf(terminal), recover: 'replace' };
-  return provisioning(status.phase === 'Running' ? 'its Pod is not ready' : detailOf(terminal));
+  return starting(status.phase === 'Running' ? 'its Pod is not ready' : detailOf(terminal));
 }
 
 /** The reason that the operator gives for the phase, in one word. */
@@ -121,18 +125,14 @@ function isWoken(terminal: TerminalResource): boolean {
  * with another key than its Secret holds.
  */
 function runOf(
-  { terminal, pod, secret }: Parts,
+  parts: Parts,
   addressKind: AddressKind,
 ): { readonly address: Address; readonly apiKey: string; readonly startedAt: number } | null {
-  if (pod === undefined || secret === undefined || pod.metadata.deletionTimestamp || !isReady(pod))
-    return null;
-  const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
-  if (owner?.uid !== terminal.metadata.uid) return null;
-  const made = pod.metadata.annotations;
-  const declared = terminal.metadata.annotations?.[revisionAnnotation];
-  if (made?.[revisionAnnotation] !== declared && !terminal.spec.suspend) return null;
+  const { terminal, secret } = parts;
+  const pod = ownPod(parts);
+  if (pod === undefined || secret === undefined || !isReady(pod)) return null;
   const key = secret.data?.[apiKeyField];
-  if (!key || made?.[keyHashAnnotation] !== keyHashOf(secret)) return null;
+  if (!key || pod.metadata.annotations?.[keyHashAnnotation] !== keyHashOf(secret)) return null;
   const host = addressKind === 'pod' ? pod.status?.podIP : serviceHost(terminal);
   if (!host) return null;
   return {
@@ -140,6 +140,24 @@ function runOf(
     apiKey: Buffer.from(key, 'base64').toString(),
     startedAt: startOf(pod),
   };
+}
+
+/** Its Pod, where that is neither on its way out nor from the workload before. */
+function ownPod({ terminal, pod }: Parts): Pod | undefined {
+  if (pod === undefined || pod.metadata.deletionTimestamp) return undefined;
+  const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
+  if (owner?.uid !== terminal.metadata.uid) return undefined;
+  const made = pod.metadata.annotations?.[revisionAnnotation];
+  const declared = terminal.metadata.annotations?.[revisionAnnotation];
+  return made === declared || terminal.spec.suspend ? pod : undefined;
+}
+
+/** Whether the container of its Pod has come up: with a user in it, who may be why it does not answer its probe. */
+function hasStarted(parts: Parts): boolean {
+  const containers = ownPod(parts)?.status?.containerStatuses ?? [];
+  return containers.some(
+    ({ name, started, state }) => name === containerName && started === true && state?.running !== undefined,
+  );
 }
 
 function serviceHost({ metadata, status }: TerminalResource): string {

@@ -5,9 +5,9 @@ import { wanted } from '../../operator/idle.ts';
 import type { Desired, RunningTerminal } from '../../terminal/terminal.ts';
 import type { Progress } from '../backend.ts';
 import type { ClusterActivity } from './cluster-activity.ts';
-import { declare, isDeclared, type PodSettings } from './declare.ts';
+import { declare, declareInPlace, isDeclared, type PodSettings } from './declare.ts';
 import { requestFailure, startFailure, startTimeout } from './failures.ts';
-import { type AddressKind, lastActivityOf, observe, reasonOf } from './observe.ts';
+import { type AddressKind, lastActivityOf, observe, type Parts, reasonOf } from './observe.ts';
 import type { TerminalCache } from './terminal-cache.ts';
 import type { TerminalWriter } from './terminal-writer.ts';
 import { until } from './until.ts';
@@ -34,12 +34,32 @@ export class TerminalStarts {
     this.#options = options;
   }
 
-  /** @throws StartFailedError, StartTimeoutError, ImagePullError, EngineUnavailableError, the signal's reason */
-  async bringUp(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
+  /**
+   * Brings it up as it is desired, in another Pod where that takes one.
+   * @throws StartFailedError, StartTimeoutError, ImagePullError, EngineUnavailableError, the signal's reason
+   */
+  bringUp(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
+    return this.#bringUp(desired, false, progress, signal);
+  }
+
+  /**
+   * The same, but one that has come up keeps its Pod, in which somebody works: it is waited for until that is ready again.
+   * @throws as `bringUp`
+   */
+  bringBack(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
+    return this.#bringUp(desired, true, progress, signal);
+  }
+
+  async #bringUp(
+    desired: Desired,
+    keepsPod: boolean,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<RunningTerminal> {
     await this.#options.cache.ready(signal);
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await this.#declareAndWake(desired, signal);
+        await this.#declareAndWake(desired, keepsPod, signal);
         return await this.#started(desired, progress, signal);
       } catch (error) {
         signal.throwIfAborted();
@@ -50,10 +70,13 @@ export class TerminalStarts {
     }
   }
 
-  async #declareAndWake(desired: Desired, signal: AbortSignal): Promise<void> {
+  async #declareAndWake(desired: Desired, keepsPod: boolean, signal: AbortSignal): Promise<void> {
     const { cache, pods, namespace, writer, activity } = this.#options;
-    const existing = cache.get(desired.name)?.terminal;
-    const declared = declare(desired, pods, namespace, existing);
+    const parts = cache.get(desired.name);
+    const existing = parts?.terminal;
+    const whole = declare(desired, pods, namespace, existing);
+    const stays = keepsPod && parts !== undefined && this.#isUp(parts);
+    const declared = stays ? declareInPlace(parts.terminal, whole, desired.suspended) : whole;
     const same = existing !== undefined && isDeclared(existing, declared);
     const terminal = same ? existing : await writer.apply(declared, signal);
     const now = Date.now();
@@ -61,6 +84,11 @@ export class TerminalStarts {
     const endsMeanwhile = lookAgainAt !== null && lookAgainAt < now + desired.startTimeoutMs + beforeStartMs;
     if (running && (!endsMeanwhile || now - lastActivityOf(terminal) < freshMs)) return;
     await activity.wake(terminal, signal);
+  }
+
+  #isUp(parts: Parts): boolean {
+    const actual = observe(parts, this.#options.address);
+    return actual?.phase === 'Running' || (actual?.phase === 'Provisioning' && actual.started === true);
   }
 
   #started(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {

@@ -130,13 +130,13 @@ export function pretendKubelet(t: TestContext, cluster: Cluster, startMs = 0): v
 /** One that empties a home ends at once. */
 function kubeletSays(pod: Pod, ip: string): object {
   if (resetOf(pod) !== undefined) return { phase: 'Succeeded', podIP: ip, podIPs: [{ ip }] };
-  return pod.spec?.containers[0]?.image === missingImage ? unpullable(ip) : ready(ip, true);
+  return pod.spec?.containers[0]?.image === missingImage ? unpullable(ip) : ready(pod, ip, true);
 }
 
 /** As a kubelet whose readiness probe has another answer. */
 export async function setReady(cluster: Cluster, name: string, isReady: boolean): Promise<void> {
   const pod = await cluster.pod(name);
-  await setStatus(cluster, name, ready(pod.status?.podIP ?? '', isReady));
+  await setStatus(cluster, name, ready(pod, pod.status?.podIP ?? '', isReady));
 }
 
 async function setStatus({ client, namespace }: Cluster, name: string, status: object): Promise<void> {
@@ -146,16 +146,21 @@ async function setStatus({ client, namespace }: Cluster, name: string, status: o
   });
 }
 
-function ready(ip: string, isReady: boolean): object {
+function ready({ spec, status }: Pod, ip: string, isReady: boolean): object {
+  const startedAt = status?.startTime ?? new Date(Math.floor(Date.now() / 1000) * 1000).toISOString();
+  const state = { running: { startedAt } };
   return {
     phase: 'Running',
-    startTime: new Date().toISOString(),
+    startTime: startedAt,
     podIP: ip,
     podIPs: [{ ip }],
     conditions: [
       { type: 'PodScheduled', status: 'True' },
       { type: 'Ready', status: isReady ? 'True' : 'False' },
     ],
+    containerStatuses: spec?.containers.map(({ name, image = '' }) => ({
+      ...{ name, image, imageID: '', ready: isReady, started: true, restartCount: 0, state },
+    })),
   };
 }
 

@@ -8,6 +8,8 @@ import { keyHashOf, secretOf, withKey } from '../../../src/operator/children.ts'
 import { ownerReference, type TerminalStatus } from '../../../src/operator/terminal-resource.ts';
 import { terminal as resource } from '../../operator/fixtures.ts';
 
+type Statuses = NonNullable<NonNullable<Pod['status']>['containerStatuses']>;
+
 const uid = 'the-terminal';
 
 function parts(status: TerminalStatus = {}, pod: Partial<Pod['metadata']> = {}, ready = true) {
@@ -63,6 +65,29 @@ test('nobody is sent to a Pod that is not the right one', () => {
     const actual = observe(given, 'pod');
     assert.equal(actual?.phase, 'Provisioning', what);
   }
+});
+
+test('one whose container has come up in a Pod of its own is known to have, ready or not', () => {
+  const given = parts({}, {}, false);
+  const container = { name: 'terminal', image: '', imageID: '', ready: false, restartCount: 0 };
+  const up = { ...container, started: true, state: { running: {} } };
+  const seen = (containerStatuses: Statuses, metadata: Partial<Pod['metadata']> = {}) => {
+    const { metadata: own, status } = given.pod;
+    const pod: Pod = {
+      ...given.pod,
+      metadata: { ...own, ...metadata },
+      status: { ...status, containerStatuses },
+    };
+    const actual = observe({ ...given, pod }, 'pod');
+    assert.ok(actual?.phase === 'Provisioning');
+    return actual.started;
+  };
+  assert.equal(seen([{ ...up, name: 'helper' }, up]), true);
+  assert.equal(seen([{ ...up, name: 'helper' }]), undefined);
+  assert.equal(seen([{ ...up, started: false }]), undefined);
+  assert.equal(seen([{ ...up, state: { terminated: { exitCode: 1 } } }]), undefined);
+  assert.equal(seen([up], { deletionTimestamp: '2026-01-01T10:00:00Z' }), undefined);
+  assert.equal(seen([up], { annotations: { [revisionAnnotation]: 'one' } }), undefined);
 });
 
 test('its own address counts while the operator has yet to look at a change in place', () => {
