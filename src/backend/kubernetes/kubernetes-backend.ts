@@ -17,7 +17,7 @@ import { ClusterPeers } from './cluster-peers.ts';
 import { ClusterRevisions } from './cluster-revisions.ts';
 import { declare, declareInPlace, isDeclared, type PodSettings, platformOf } from './declare.ts';
 import { requestFailure } from './failures.ts';
-import { type AddressKind, keyOf, lastActivityOf, observe } from './observe.ts';
+import { type AddressKind, keyOf, lastActivityOf, observe, type Parts } from './observe.ts';
 import { TerminalCache } from './terminal-cache.ts';
 import { TerminalResets } from './terminal-resets.ts';
 import { TerminalStarts } from './terminal-starts.ts';
@@ -104,20 +104,33 @@ export class KubernetesBackend implements Backend {
     });
     signal.addEventListener('abort', stop, { once: true });
     if (!wasThere) {
-      void this.#cache.synced.then(() => {
-        if (signal.aborted) return;
-        listener.relisted(this.#observeAll());
+      const told = this.#cache.synced.then(() => {
+        if (!signal.aborted) listener.relisted(this.#observeAll());
       });
+      told.catch((error: unknown) =>
+        this.#options.log.error({ err: error }, 'the terminals that were listed could not be taken up'),
+      );
     }
   }
 
   #observeAll(): readonly Actual[] {
-    return [...this.#cache.all()].flatMap((parts) => observe(parts, this.#options.address) ?? []);
+    return [...this.#cache.all()].flatMap((parts) => this.#actualOf(parts) ?? []);
   }
 
   #observe(name: string): Actual | undefined {
     const parts = this.#cache.get(name);
-    return (parts && observe(parts, this.#options.address)) ?? undefined;
+    return parts && this.#actualOf(parts);
+  }
+
+  /** One that no sense can be made of is left out: the others are to be served on. */
+  #actualOf(parts: Parts): Actual | undefined {
+    try {
+      return observe(parts, this.#options.address) ?? undefined;
+    } catch (error) {
+      const { name } = parts.terminal.metadata;
+      this.#options.log.warn({ err: error, terminal: name }, 'a Terminal can not be read, and is left out');
+      return undefined;
+    }
   }
 
   // --- acting -------------------------------------------------------------

@@ -67,8 +67,8 @@ export function observe(parts: Parts, addressKind: AddressKind): Actual | null {
     revision: (metadata.annotations?.[revisionAnnotation] ?? '') as Revision,
     fingerprint: parseFingerprint(metadata.annotations?.[fingerprintAnnotation]),
     limits: {
-      cpuMillis: parseCpu(spec.resources.limits.cpu),
-      memoryBytes: parseMemory(spec.resources.limits.memory),
+      cpuMillis: amountOf(parseCpu, spec.resources.limits.cpu) ?? 0,
+      memoryBytes: amountOf(parseMemory, spec.resources.limits.memory) ?? 0,
     },
     idleTimeoutMs: spec.idleTimeoutMinutes * 60_000,
     settings: settingsOf(terminal),
@@ -182,11 +182,30 @@ function settingsOf(terminal: TerminalResource): Settings {
     idleTimeoutMinutes: String(spec.idleTimeoutMinutes),
     suspend: String(spec.suspend),
     reset: resetSetting(cleanOf(terminal)),
-    'resources.requests.cpu': cpuQuantity(parseCpu(requests.cpu)),
-    'resources.requests.memory': memoryQuantity(parseMemory(requests.memory)),
-    'persistence.size': memoryQuantity(parseMemory(size)),
+    'resources.requests.cpu': cpuText(requests.cpu),
+    'resources.requests.memory': memoryText(requests.memory),
+    'persistence.size': memoryText(size),
     ...(storageClass === undefined ? {} : { 'persistence.storageClass': storageClass }),
   };
+}
+
+/** null: no policy could have it, e.g. 0 or 1E. Somebody wrote it by hand, and as a difference like others it is put right. */
+function amountOf(parse: (quantity: string | number) => number, quantity: string | number): number | null {
+  try {
+    return parse(quantity);
+  } catch {
+    return null;
+  }
+}
+
+function cpuText(quantity: string | number): string {
+  const millis = amountOf(parseCpu, quantity);
+  return millis === null ? String(quantity) : cpuQuantity(millis);
+}
+
+function memoryText(quantity: string | number): string {
+  const bytes = amountOf(parseMemory, quantity);
+  return bytes === null ? String(quantity) : memoryQuantity(bytes);
 }
 
 function parseFingerprint(text: string | undefined): WorkloadFingerprint | null {
