@@ -100,7 +100,8 @@ const general = [
   {
     name: 'TERMINALS_ALLOWED_IMAGES',
     default: '',
-    meaning: 'patterns (`*`) of the images that policies may name, comma-separated; empty: all',
+    meaning:
+      'patterns (`*`) of the images that policies may name, in a podTemplate too, comma-separated; empty: all',
   },
   {
     name: 'TERMINALS_DOCKER_MOUNTS',

@@ -123,14 +123,18 @@ function volumeProblems({ value, path }: Entry): readonly PodTemplateProblem[] {
 
 function containerProblems({ value, path }: Entry): readonly PodTemplateProblem[] {
   const { name } = value;
-  const isOwn = name === containerName && path[0] === 'containers';
   return [
     ...securityContextProblems(value.securityContext, [...path, 'securityContext'], `${name} `),
     ...entries(value, 'ports', path)
       .filter((port) => port.value.hostPort !== undefined)
       .map((port) => problem([...port.path, 'hostPort'], `${name} has a port of the node`)),
-    ...(isOwn ? ownProblems(value, path) : []),
+    ...(isTerminals({ value, path }) ? ownProblems(value, path) : []),
   ];
+}
+
+/** Whether it is the terminal's own container, in the list of containers. */
+export function isTerminals({ value, path }: Entry): boolean {
+  return value.name === containerName && path[0] === 'containers';
 }
 
 /** What is not podTemplate's to say of the terminal's container. */
@@ -194,13 +198,14 @@ function problem(path: Path, message: string, hint = leaveOut): PodTemplateProbl
   return { path, message, hint };
 }
 
-interface Entry {
+/** A map in a list, and where it stands below `podTemplate.spec`. */
+export interface Entry {
   readonly value: Map;
   readonly path: Path;
 }
 
 /** The maps in a list of that name. */
-function entries(of: Map, name: string, path: Path = []): readonly Entry[] {
+export function entries(of: Map, name: string, path: Path = []): readonly Entry[] {
   const list = of[name];
   if (!Array.isArray(list)) return [];
   return list.flatMap((value: unknown, index) =>
