@@ -69,7 +69,7 @@ export const kubernetesVariables = [
     name: 'TERMINALS_KUBERNETES_LEASE',
     default: 'terminals-orchestrator',
     meaning:
-      'name of the Lease by which orchestrators elect the one that does what nobody waits for, and of the ConfigMap of how revisions fare',
+      'name of the Lease by which orchestrators elect the one that does what nobody waits for, of the ConfigMap of how revisions fare, and on their Terminals (`openwebui.com/orchestrator`)',
   },
   {
     name: 'TERMINALS_KUBERNETES_STORAGE_CLASS',

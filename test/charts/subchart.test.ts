@@ -3,6 +3,7 @@ import { cp, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
+import { labelOf } from '../../src/backend/kubernetes/orchestrator-label.ts';
 import { chart, environment, find, inDirectory, render, without } from './helm.ts';
 
 const skip = await without('helm');
@@ -50,7 +51,10 @@ test('values of the parent and globals reach it', { skip }, async () => {
 
 test('under two aliases it is there twice, and neither takes the other for itself', { skip }, async () => {
   await parentWith(['research', 'teaching'], async (parent) => {
-    const values = { research: { enabled: true }, teaching: { enabled: true, crd: { install: false } } };
+    const values = {
+      research: { enabled: true, terminalsNamespace: 'research-terminals' },
+      teaching: { enabled: true, terminalsNamespace: 'teaching-terminals', crd: { install: false } },
+    };
     const objects = await render({ chart: parent, values });
     const names = objects.map(({ kind, name }) => `${kind}/${name}`);
     assert.deepEqual([...new Set(names)].length, names.length, 'a name is there twice');
@@ -59,6 +63,26 @@ test('under two aliases it is there twice, and neither takes the other for itsel
         find(objects, 'Deployment', `web-${alias}-orchestrator`).get('spec.selector.matchLabels'),
       );
     assert.notEqual(labels('research'), labels('teaching'));
+    for (const alias of ['research', 'teaching']) {
+      for (const component of ['operator', 'orchestrator']) {
+        const own = environment(find(objects, 'Deployment', `web-${alias}-${component}`));
+        assert.equal(own.TERMINALS_KUBERNETES_NAMESPACE, `${alias}-terminals`);
+        const role = find(objects, 'Role', `web-${alias}-${component}`);
+        assert.equal(role.get('metadata.namespace'), `${alias}-terminals`);
+      }
+    }
+  });
+});
+
+test('under two aliases in one namespace each orchestrator marks its own Terminals', { skip }, async () => {
+  await parentWith(['research', 'teaching'], async (parent) => {
+    const values = { research: { enabled: true }, teaching: { enabled: true, crd: { install: false } } };
+    const objects = await render({ chart: parent, values });
+    const marks = ['research', 'teaching'].map((alias) => {
+      const own = environment(find(objects, 'Deployment', `web-${alias}-orchestrator`));
+      return labelOf(String(own.TERMINALS_KUBERNETES_LEASE));
+    });
+    assert.deepEqual(marks, ['web-research-orchestrator', 'web-teaching-orchestrator']);
   });
 });
 

@@ -11,6 +11,7 @@ import { type TerminalResource, terminals } from '../../operator/terminal-resour
 import { fingerprintOf } from '../../terminal/desired.ts';
 import { cpuQuantity, memoryQuantity } from '../../terminal/quantity.ts';
 import type { Desired, PodTemplate, Revision } from '../../terminal/terminal.ts';
+import { labelOf, orchestratorLabel } from './orchestrator-label.ts';
 import { scheduleAnnotations } from './reset-schedule.ts';
 
 export type JsonMap = Readonly<Record<string, unknown>>;
@@ -45,11 +46,17 @@ export interface Declared {
   readonly spec: JsonMap;
 }
 
+/** Where terminals are declared, and by which orchestrator: its name is the same for all its replicas. */
+export interface Declarer {
+  readonly namespace: string;
+  readonly orchestrator: string;
+}
+
 /** The Terminal of a desired state, whole. @param existing what it is now; what it knows of its resets stays */
 export function declare(
   desired: Desired,
   settings: PodSettings,
-  namespace: string,
+  { namespace, orchestrator }: Declarer,
   existing?: TerminalResource,
 ): Declared {
   const { key, name, workload, revision } = desired;
@@ -64,6 +71,7 @@ export function declare(
         [childLabels.managedBy]: 'terminals',
         [childLabels.user]: shortHash(key.user),
         [childLabels.policy]: key.policy,
+        [orchestratorLabel]: labelOf(orchestrator),
       },
       annotations: {
         [revisionAnnotation]: revision,

@@ -7,6 +7,7 @@ import {
   type TerminalsError,
 } from '../../errors.ts';
 import { isRefusal, KubeError } from '../../kubernetes/kube-error.ts';
+import { orchestratorLabel } from './orchestrator-label.ts';
 
 const imageReasons = new Set([
   'ErrImagePull',
@@ -39,6 +40,14 @@ export function notSettled(name: string, what: string): EngineUnavailableError {
   return new EngineUnavailableError(
     `The terminal ${name} was to be ${what}, and is not yet.`,
     'Check that the operator runs: its log says what it does.',
+  );
+}
+
+/** Another orchestrator declared it: two would undo each other's doing. */
+export function othersTerminal(name: string, owner: string): EngineUnavailableError {
+  return new EngineUnavailableError(
+    `The Terminal ${name} belongs to another orchestrator, "${owner}".`,
+    `Give each a namespace of its own (terminalsNamespace of the chart); "kubectl label terminal ${name} ${orchestratorLabel}-" hands it over.`,
   );
 }
 

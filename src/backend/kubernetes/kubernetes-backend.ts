@@ -15,7 +15,14 @@ import type { Backend, BackendListener, Progress } from '../backend.ts';
 import { ClusterActivity } from './cluster-activity.ts';
 import { ClusterPeers } from './cluster-peers.ts';
 import { ClusterRevisions } from './cluster-revisions.ts';
-import { declare, declareInPlace, isDeclared, type PodSettings, platformOf } from './declare.ts';
+import {
+  type Declarer,
+  declare,
+  declareInPlace,
+  isDeclared,
+  type PodSettings,
+  platformOf,
+} from './declare.ts';
 import { requestFailure } from './failures.ts';
 import { type AddressKind, keyOf, lastActivityOf, observe, type Parts } from './observe.ts';
 import { TerminalCache } from './terminal-cache.ts';
@@ -23,7 +30,10 @@ import { TerminalResets } from './terminal-resets.ts';
 import { TerminalStarts } from './terminal-starts.ts';
 import { TerminalWriter } from './terminal-writer.ts';
 
-/** How several orchestrators act as one: `name` is that of their Lease, and of the ConfigMap of what they know. */
+/**
+ * How several orchestrators act as one: `name` is that of their Lease, of the ConfigMap of what they know, and on their
+ * Terminals.
+ */
 export interface ReplicasOptions
   extends Pick<LeaderOptions, 'name'>,
     Partial<Pick<LeaderOptions, 'identity' | 'leaseMs' | 'renewWithinMs' | 'retryMs'>> {}
@@ -51,6 +61,7 @@ export class KubernetesBackend implements Backend {
   readonly peers: ClusterPeers;
   readonly #options: KubernetesBackendOptions;
   readonly #client: KubeClient;
+  readonly #declarer: Declarer;
   readonly #cache: TerminalCache;
   readonly #writer: TerminalWriter;
   readonly #starts: TerminalStarts;
@@ -60,7 +71,9 @@ export class KubernetesBackend implements Backend {
     const { client, namespace, log, syncMs = 10_000 } = options;
     this.#options = options;
     this.#client = client;
-    this.#cache = new TerminalCache({ client, namespace, log, syncMs });
+    const orchestrator = options.replicas.name;
+    this.#declarer = { namespace, orchestrator };
+    this.#cache = new TerminalCache({ client, namespace, orchestrator, log, syncMs });
     this.activity = new ClusterActivity({ client, cache: this.#cache, log });
     const of = { client, namespace, log };
     this.revisions = new ClusterRevisions({ ...of, name: options.replicas.name, syncMs });
@@ -74,7 +87,7 @@ export class KubernetesBackend implements Backend {
     const cache = this.#cache;
     this.#writer = new TerminalWriter({ client, namespace, cache });
     const writer = this.#writer;
-    this.#starts = new TerminalStarts({ ...options, cache, activity: this.activity, writer });
+    this.#starts = new TerminalStarts({ ...options, orchestrator, cache, activity: this.activity, writer });
     this.#resets = new TerminalResets({ client, namespace, cache, writer });
   }
 
@@ -155,8 +168,7 @@ export class KubernetesBackend implements Backend {
     await this.#cache.ready(signal);
     const existing = this.#cache.get(desired.name)?.terminal;
     if (existing !== undefined) {
-      const { pods, namespace } = this.#options;
-      const declared = declare(desired, pods, namespace, existing);
+      const declared = declare(desired, this.#options.pods, this.#declarer, existing);
       const inPlace = declareInPlace(existing, declared, desired.suspended);
       if (!isDeclared(existing, inPlace)) await this.#writer.apply(inPlace, signal);
     }
@@ -189,6 +201,7 @@ export class KubernetesBackend implements Backend {
     if (!files) return this.stop(key, signal);
     await this.#cache.ready(signal);
     const name = terminalName(key);
+    this.#cache.throwIfOthers(name);
     const uid = this.#cache.get(name)?.terminal.metadata.uid;
     try {
       await this.#client.delete(terminals, this.#options.namespace, name, uid, signal);

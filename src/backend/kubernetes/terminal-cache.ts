@@ -10,11 +10,15 @@ import { type KubeObject, type Pod, pods, type Secret, secrets } from '../../kub
 import { apiKeyField, childNames, childSelector } from '../../operator/child-names.ts';
 import { terminalNameOf } from '../../operator/ownership.ts';
 import { type TerminalResource, terminals } from '../../operator/terminal-resource.ts';
+import { othersTerminal } from './failures.ts';
 import type { Parts } from './observe.ts';
+import { otherOwner } from './orchestrator-label.ts';
 
 export interface TerminalCacheOptions {
   readonly client: KubeClient;
   readonly namespace: string;
+  /** Of others the Terminals are not there. */
+  readonly orchestrator: string;
   readonly log: Logger;
   /** How long `ready` waits. */
   readonly syncMs: number;
@@ -28,14 +32,20 @@ export class TerminalCache {
   readonly #pods: Informer<Pod>;
   readonly #secrets: Informer<Secret>;
   readonly #namespace: string;
+  readonly #orchestrator: string;
+  readonly #log: Logger;
+  /** The other orchestrators that were told of. */
+  readonly #others = new Set<string>();
   readonly #syncMs: number;
   readonly #stopping = new AbortController();
   readonly #listeners = new Set<Changed>();
   readonly #synced: Promise<unknown>;
   #running: Promise<unknown> | null = null;
 
-  constructor({ client, namespace, log, syncMs }: TerminalCacheOptions) {
+  constructor({ client, namespace, orchestrator, log, syncMs }: TerminalCacheOptions) {
     this.#namespace = namespace;
+    this.#orchestrator = orchestrator;
+    this.#log = log;
     this.#syncMs = syncMs;
     const of = { client, namespace, log };
     const child = { ...of, labelSelector: childSelector };
@@ -44,8 +54,9 @@ export class TerminalCache {
     this.#secrets = new Informer({ ...child, resource: secrets, slim: slimSecret });
     this.#synced = Promise.all(this.#informers.map(({ synced }) => synced));
     this.terminals.onChange((now, before) => {
-      const terminal = now ?? before;
-      if (terminal !== undefined) this.#tell(terminal.metadata.name, now === undefined ? before : undefined);
+      const [is, was] = [this.#own(now), this.#own(before)];
+      const terminal = is ?? was;
+      if (terminal !== undefined) this.#tell(terminal.metadata.name, is === undefined ? was : undefined);
     });
     const changed = (now: KubeObject | undefined, before: KubeObject | undefined) => {
       const child = now ?? before;
@@ -91,12 +102,20 @@ export class TerminalCache {
 
   /** A Terminal with its Pod and its Secret; undefined where there is none. */
   get(name: string): Parts | undefined {
-    const terminal = this.terminals.get(this.#key(name));
+    const terminal = this.#own(this.terminals.get(this.#key(name)));
     return terminal && this.#partsOf(terminal);
   }
 
   *all(): Generator<Parts> {
-    for (const terminal of this.terminals.values()) yield this.#partsOf(terminal);
+    for (const terminal of this.terminals.values())
+      if (this.#own(terminal) !== undefined) yield this.#partsOf(terminal);
+  }
+
+  /** @throws EngineUnavailableError where there is a Terminal of this name, and it is another orchestrator's */
+  throwIfOthers(name: string): void {
+    const terminal = this.terminals.get(this.#key(name));
+    const owner = terminal === undefined ? null : otherOwner(terminal, this.#orchestrator);
+    if (owner !== null) throw othersTerminal(name, owner);
   }
 
   onChange(listener: Changed): () => void {
@@ -107,6 +126,17 @@ export class TerminalCache {
   async close(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
+  }
+
+  #own(terminal: TerminalResource | undefined): TerminalResource | undefined {
+    const owner = terminal === undefined ? null : otherOwner(terminal, this.#orchestrator);
+    if (owner === null) return terminal;
+    if (!this.#others.has(owner)) {
+      this.#others.add(owner);
+      const fields = { orchestrator: this.#orchestrator, other: owner, namespace: this.#namespace };
+      this.#log.warn(fields, 'the Terminals of another orchestrator in this namespace are left alone');
+    }
+    return undefined;
   }
 
   #partsOf(terminal: TerminalResource): Parts {

@@ -5,15 +5,14 @@ import { wanted } from '../../operator/idle.ts';
 import type { Desired, RunningTerminal } from '../../terminal/terminal.ts';
 import type { Progress } from '../backend.ts';
 import type { ClusterActivity } from './cluster-activity.ts';
-import { declare, declareInPlace, isDeclared, type PodSettings } from './declare.ts';
+import { type Declarer, declare, declareInPlace, isDeclared, type PodSettings } from './declare.ts';
 import { requestFailure, startFailure, startTimeout } from './failures.ts';
 import { type AddressKind, lastActivityOf, observe, type Parts, reasonOf } from './observe.ts';
 import type { TerminalCache } from './terminal-cache.ts';
 import type { TerminalWriter } from './terminal-writer.ts';
 import { until } from './until.ts';
 
-export interface TerminalStartsOptions {
-  readonly namespace: string;
+export interface TerminalStartsOptions extends Declarer {
   readonly address: AddressKind;
   readonly pods: PodSettings;
   readonly cache: TerminalCache;
@@ -71,10 +70,11 @@ export class TerminalStarts {
   }
 
   async #declareAndWake(desired: Desired, keepsPod: boolean, signal: AbortSignal): Promise<void> {
-    const { cache, pods, namespace, writer, activity } = this.#options;
+    const { cache, pods, writer, activity } = this.#options;
+    cache.throwIfOthers(desired.name);
     const parts = cache.get(desired.name);
     const existing = parts?.terminal;
-    const whole = declare(desired, pods, namespace, existing);
+    const whole = declare(desired, pods, this.#options, existing);
     const stays = keepsPod && parts !== undefined && this.#isUp(parts);
     const declared = stays ? declareInPlace(parts.terminal, whole, desired.suspended) : whole;
     const same = existing !== undefined && isDeclared(existing, declared);

@@ -21,9 +21,11 @@ const settings: PodSettings = {
   restricted: false,
 };
 
+const team = { namespace: 'team', orchestrator: 'web' };
+
 test('a policy that says nothing of its Pod has what the configuration says, and its revision', () => {
   const wanted = desired();
-  const { spec } = declare(wanted, settings, 'team');
+  const { spec } = declare(wanted, settings, team);
   assert.deepEqual(spec.secretEnv, {});
   assert.deepEqual(spec.podTemplate, {
     metadata: { labels: settings.labels, annotations: { [revisionAnnotation]: wanted.revision } },
@@ -45,7 +47,7 @@ test('secrets go along as references, and what the policy says of its Pod is lai
       },
     },
   });
-  const declared = declare(wanted, settings, 'team');
+  const declared = declare(wanted, settings, team);
   assert.deepEqual(declared.spec, {
     userId: 'alice',
     policyId: 'default',
@@ -83,7 +85,7 @@ test('a field that the policy takes away from the Pod is told to the operator as
   const wanted = desired({
     podTemplate: { spec: { tolerations: null, terminationGracePeriodSeconds: null } },
   });
-  const { podTemplate } = declare(wanted, settings, 'team').spec as { podTemplate: { spec: object } };
+  const { podTemplate } = declare(wanted, settings, team).spec as { podTemplate: { spec: object } };
   assert.deepEqual(podTemplate.spec, {
     nodeSelector: settings.nodeSelector,
     tolerations: null,
@@ -99,8 +101,8 @@ test('a workload that waits for its time is kept whole, also what the new one le
     podSecurityContext: { runAsUser: 1001 },
     containerSecurityContext: { readOnlyRootFilesystem: true },
   };
-  const running = declare(before, { ...settings, ...own }, 'team');
-  const after = declare(desired({ image: 'open-terminal:2', idleTimeoutMinutes: 7 }), settings, 'team');
+  const running = declare(before, { ...settings, ...own }, team);
+  const after = declare(desired({ image: 'open-terminal:2', idleTimeoutMinutes: 7 }), settings, team);
   const existing = terminal({ spec: running.spec, metadata: running.metadata });
   for (const suspended of [false, true]) {
     const { spec, metadata } = declareInPlace(existing, after, suspended);

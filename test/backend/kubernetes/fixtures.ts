@@ -60,6 +60,8 @@ export interface TestBackendOptions {
   readonly syncMs?: number;
   /** On any node there is, rather than on none. */
   readonly anywhere?: true;
+  /** Which orchestrator it is of. */
+  readonly orchestrator?: string;
 }
 
 /** One orchestrator's backend; closed when the test ends. */
@@ -77,7 +79,7 @@ export function backendOn(t: TestContext, cluster: Cluster, options: TestBackend
       containerSecurityContext: {},
       restricted: false,
     },
-    replicas: { name: 'terminals-orchestrator' },
+    replicas: { name: options.orchestrator ?? 'terminals-orchestrator' },
     log: quiet,
     ...(options.syncMs === undefined ? {} : { syncMs: options.syncMs }),
   });
