@@ -164,9 +164,7 @@ export class Informer<T extends KubeObject> {
       version = page.metadata.resourceVersion;
       next = page.metadata.continue || undefined;
     } while (next !== undefined);
-    for (const [key, object] of this.#objects) {
-      if (!seen.has(key) && !newer(object.metadata.resourceVersion, version)) this.#drop(key);
-    }
+    for (const key of this.#objects.keys()) if (!seen.has(key)) this.#drop(key, version);
     this.#version = version;
     this.#hasSynced = true;
     this.#synced.resolve();
@@ -189,7 +187,7 @@ export class Informer<T extends KubeObject> {
       const status = 'code' in object ? Number(object.code) : 0;
       throw kubeErrorOf(status, JSON.stringify(object));
     }
-    if (type === 'DELETED') this.#drop(keyOf(object));
+    if (type === 'DELETED') this.#drop(keyOf(object), object.metadata.resourceVersion);
     else if (type !== 'BOOKMARK') this.#put(object);
     this.#version = object.metadata.resourceVersion ?? this.#version;
   }
@@ -204,9 +202,11 @@ export class Informer<T extends KubeObject> {
     for (const listener of this.#listeners) listener(now, before);
   }
 
-  #drop(key: string): void {
+  /** It was gone at that version; what is newer was made since, under the same name. */
+  #drop(key: string, version: string | undefined): void {
     const before = this.#objects.get(key);
     if (before === undefined) return;
+    if (version !== undefined && newer(before.metadata.resourceVersion, version)) return;
     this.#objects.delete(key);
     for (const listener of this.#listeners) listener(undefined, before);
   }

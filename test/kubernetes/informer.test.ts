@@ -195,3 +195,25 @@ test('an answer to a write that the watch has passed is not taken: the object ma
   informer.absorb(pod('a', '20'));
   assert.equal(informer.get('n/a'), undefined);
 });
+
+test('the late end of an object does not take away the newer one of its name, whose own end does', async (t) => {
+  let send: ((text: string) => void) | undefined;
+  const { informer, changes } = await run(
+    t,
+    server(
+      () => list('10', [pod('a', '1')]),
+      (response) => {
+        send = (text) => response.write(text);
+      },
+    ),
+  );
+  await until(() => send !== undefined);
+  const { metadata, ...rest } = pod('a', '20');
+  informer.absorb({ ...rest, metadata: { ...metadata, uid: 'the next' } });
+  send?.(event('DELETED', pod('a', '15')) + event('ADDED', pod('b', '16')));
+  await until(() => changes.includes('+b'));
+  assert.equal(informer.get('n/a')?.metadata.uid, 'the next');
+  send?.(event('DELETED', { ...rest, metadata: { ...metadata, uid: 'the next', resourceVersion: '21' } }));
+  await until(() => changes.includes('-a'));
+  assert.deepEqual(changes, ['+a', '~a', '+b', '-a']);
+});
