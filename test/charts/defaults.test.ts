@@ -55,12 +55,12 @@ test('installed on its own, the chart is on although `enabled` is false', { skip
   ]);
 });
 
-test('the orchestrator is told everything by its environment, and its key by the Secret', {
+test('the orchestrator is told everything by its environment, and its key by a file that follows the Secret', {
   skip,
 }, async () => {
   const orchestrator = find(await render(), 'Deployment', 'web-terminals-orchestrator');
   assert.deepEqual(environment(orchestrator), {
-    TERMINALS_API_KEY: undefined,
+    TERMINALS_API_KEY_FILE: '/etc/terminals/keys/api-key',
     TERMINALS_BACKEND: 'kubernetes-operator',
     TERMINALS_PORT: '8080',
     TERMINALS_IMAGE: 'ghcr.io/open-webui/open-terminal:latest',
@@ -72,8 +72,11 @@ test('the orchestrator is told everything by its environment, and its key by the
     TERMINALS_KUBERNETES_LEASE: 'web-terminals-orchestrator',
     TERMINALS_KUBERNETES_NAMESPACE: 'ai',
   });
-  assert.deepEqual(orchestrator.get('spec.template.spec.containers.0.env.0.valueFrom'), {
-    secretKeyRef: { name: 'web-terminals-api-key', key: 'api-key' },
+  const [mounted] = list(orchestrator.get('spec.template.spec.containers.0.volumeMounts'));
+  assert.deepEqual(mounted, { name: 'keys', mountPath: '/etc/terminals/keys', readOnly: true });
+  assert.deepEqual(list(orchestrator.get('spec.template.spec.volumes'))[0], {
+    name: 'keys',
+    secret: { secretName: 'web-terminals-api-key', items: [{ key: 'api-key', path: 'api-key' }] },
   });
   assert.deepEqual(orchestrator.get('spec.template.spec.containers.0.args'), ['serve']);
 });
@@ -95,9 +98,16 @@ for (const [what, values, secret, field] of [
     const tested = list(find(objects, 'Pod', 'web-terminals-test').get('spec.containers.0.env'));
     assert.deepEqual(at(tested.at(-1), ['valueFrom', 'secretKeyRef']), expected);
     const deployment = find(objects, 'Deployment', 'web-terminals-orchestrator');
-    const variables = list(deployment.get('spec.template.spec.containers.0.env'));
-    const own = variables.find((variable) => at(variable, ['name']) === 'TERMINALS_ADMIN_KEY');
-    assert.deepEqual(at(own, ['valueFrom', 'secretKeyRef']), field === 'admin-key' ? expected : undefined);
+    const fields = [...new Set(['api-key', field])];
+    const variables = environment(deployment);
+    assert.deepEqual(
+      [variables.TERMINALS_API_KEY_FILE, variables.TERMINALS_ADMIN_KEY_FILE],
+      [0, 1].map((index) => fields[index] && `/etc/terminals/keys/${fields[index]}`),
+    );
+    assert.deepEqual(deployment.get('spec.template.spec.volumes.0.secret'), {
+      secretName: secret,
+      items: fields.map((key) => ({ key, path: key })),
+    });
     const made = objects.find(({ kind }) => kind === 'Secret')?.get('data.admin-key');
     assert.equal(made, 'adminKey' in values && secret !== 'own' ? btoa('of-admins') : undefined);
   });
