@@ -3,6 +3,7 @@
  * commit stays, also over a restart, while the repository is out of reach, or its commit is none that may be taken.
  * @module
  */
+import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type GitAccess, type GitSecrets, gitAccess, verifyCommit } from './git-access.ts';
@@ -34,6 +35,8 @@ const goodFile = 'good.json';
 const commitId = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 /** What a process that was killed left behind is this old. */
 const leftMs = 10 * 60_000;
+/** Tried again where another process moves its own to that place meanwhile. */
+const removal = { recursive: true, force: true, maxRetries: 5 };
 
 /** Where commits are kept below the data directory. */
 export function gitDirectory(dataDir: string): string {
@@ -188,18 +191,18 @@ export class GitSource implements PolicySource {
     const { directory } = this.#options;
     // What is there already is of another process, which has read it, or it is damaged.
     const kept = path.join(directory, id);
-    await rm(kept, { recursive: true, force: true });
+    await rm(kept, removal);
     await rename(gitDir, kept).catch((error: unknown) => {
       if (!isCode(error, 'ENOTEMPTY', 'EEXIST')) throw error;
     });
     const file = path.join(directory, goodFile);
-    const temporary = `${file}.${process.pid}.tmp`;
+    const temporary = `${file}.${randomUUID()}.tmp`;
     await writeFile(temporary, JSON.stringify({ from: this.#from(), id }));
     await rename(temporary, file);
     for (const name of await readdir(directory)) {
       const old = path.join(directory, name);
       const left = /^(?:fetch|keys)-|\.tmp$/.test(name) && Date.now() - (await changeTime(old)) > leftMs;
-      if (left || (commitId.test(name) && name !== id)) await rm(old, { recursive: true, force: true });
+      if (left || (commitId.test(name) && name !== id)) await rm(old, removal);
     }
   }
 
