@@ -58,6 +58,8 @@ export interface RevisionRecord {
   change(policy: PolicyId, change: (known: Revisions) => Revisions): void;
   /** Tells what is known of a policy whenever that changed, until the signal aborts (absent: nobody else changes it). */
   follow?(changed: (policy: PolicyId, known: Revisions) => void, signal: AbortSignal): void;
+  /** Resolves when nothing is left to be written (absent: there is no waiting for that). */
+  saved?(): Promise<void>;
 }
 
 /** Other processes that use the same terminals, with which this one acts as one. */

@@ -45,6 +45,11 @@ export class KnownRevisions {
     this.#record?.change(policy, change);
   }
 
+  /** Resolves when nothing is left to be written. */
+  async saved(): Promise<void> {
+    await this.#record?.saved?.();
+  }
+
   #of(policy: PolicyId): Revisions {
     return this.#known.get(policy) ?? unknownRevisions;
   }

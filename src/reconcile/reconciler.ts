@@ -259,6 +259,7 @@ export class Reconciler {
     }
     await this.#queue.close();
     await this.#saveActivity(true);
+    await this.#rollouts.saved();
     await this.#resets.saved();
   }
 

@@ -189,6 +189,11 @@ export class Rollouts {
     return this.#known.goodOf(policy.id) !== null && !track.proven;
   }
 
+  /** Resolves when nothing is left to be written. */
+  saved(): Promise<void> {
+    return this.#known.saved();
+  }
+
   /** Begins nothing any more. */
   close(): void {
     for (const { again } of this.#tracks.values()) clearTimeout(again ?? undefined);
