@@ -44,7 +44,8 @@ describe('faults of containers', { skip: await withoutDocker() }, () => {
 
   before(async () => {
     place = await makePlace('docker');
-    await place.declare('default', {});
+    // Ten start at once, on whatever machine.
+    await place.declare('default', { startTimeoutSeconds: 120 });
     await place.declare('missing', { image: 'localhost:1/no/such-image:1' });
     await place.declare('dying', { env: { PYTHONHOME: '/nowhere' } });
     program = await serve(place.variables);

@@ -15,6 +15,9 @@ const backends = [
   { backend: 'process', workers: 1, skip: false },
 ] as const;
 
+/** Twenty start at once, on whatever machine. */
+const usual = { idleTimeoutMinutes: 30, startTimeoutSeconds: 120 };
+
 /** An answer that has to be a JSON object. */
 async function json(response: Response): Promise<Record<string, unknown>> {
   const body: unknown = JSON.parse(await response.text());
@@ -29,7 +32,7 @@ for (const { backend, workers, skip } of backends) {
 
     before(async () => {
       place = await makePlace(backend, { TERMINALS_WORKERS: String(workers) });
-      await place.declare('default', { idleTimeoutMinutes: 30 });
+      await place.declare('default', usual);
       await place.declare('short', { idleTimeoutMinutes: 0.05 });
       program = await serve(place.variables);
     });
@@ -162,7 +165,7 @@ for (const { backend, workers, skip } of backends) {
         () => program.log().slice(-2000),
       );
       assert.equal(await asUser(program, user).execute('echo $PPID'), before);
-      await place.declare('default', { idleTimeoutMinutes: 30 });
+      await place.declare('default', usual);
     });
 
     test('a new policy is there as soon as its file is, and gone with it', async () => {
