@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -7,6 +8,7 @@ import pino from 'pino';
 import { homePath } from '../../../src/backend/home.ts';
 import { allProcesses, environmentOf } from '../../../src/backend/process/processes.ts';
 import { SecretMissingError, StartFailedError, StartTimeoutError } from '../../../src/errors.ts';
+import { until } from '../../policy/fixtures.ts';
 import {
   backendOf,
   dataDirectory,
@@ -99,12 +101,15 @@ test('a stopped terminal is idle and comes back with its files and its key', asy
 test('stop ends everything that was started in the terminal', async (t) => {
   const backend = backendOf(t, await dataDirectory(t));
   const alice = await backend.create(desired('alice'), quiet, never);
-  const deaf = 'bash -c "trap : TERM; sleep 1043; sleep 1043"';
-  const commands = ['sleep 1041', 'setsid sleep 1042', deaf, 'nohup env -u TERMINALS_TERMINAL sleep 1044'];
+  const own = randomInt(100_000, 1_000_000);
+  const deaf = `bash -c "trap : TERM; sleep ${own}3; sleep ${own}3"`;
+  const unmarked = `nohup env -u TERMINALS_TERMINAL sleep ${own}4`;
+  const commands = [`sleep ${own}1`, `setsid sleep ${own}2`, deaf, unmarked];
   for (const command of commands) await execute(alice, `${command} </dev/null >/dev/null 2>&1 &`);
-  assert.equal((await sleeping(/^104[1-4]$/)).length, 4);
+  const ours = new RegExp(`^${own}[1-4]$`);
+  await until('all four sleep', async () => (await sleeping(ours)).length === 4);
   await backend.stop(alice.key, never);
-  assert.deepEqual(await sleeping(/^104[1-4]$/), []);
+  assert.deepEqual(await sleeping(ours), []);
 });
 
 /** Arguments of the `sleep`s that run now and match. */
