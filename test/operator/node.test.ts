@@ -11,13 +11,13 @@ const skip = await withoutNode();
 const small = { resources: { requests: { cpu: '50m', memory: '64Mi' } } };
 
 /** Runs a command in the terminal and gives what it printed. */
-async function execute(cluster: Cluster, name: string, command: string): Promise<string> {
+async function execute(cluster: Cluster, name: string, command: string, seconds = 10): Promise<string> {
   const { podIP } = await cluster.status(name, ({ phase }) => phase === 'Running', 40_000);
-  const response = await fetch(`http://${podIP}:8000/execute?wait=10`, {
+  const response = await fetch(`http://${podIP}:8000/execute?wait=${seconds}`, {
     method: 'POST',
     headers: { authorization: `Bearer ${await cluster.key(name)}`, 'content-type': 'application/json' },
     body: JSON.stringify({ command }),
-    signal: AbortSignal.timeout(20_000),
+    signal: AbortSignal.timeout((seconds + 10) * 1_000),
   });
   const text = await response.text();
   assert.equal(response.status, 200, text);
@@ -219,7 +219,7 @@ test('packages are installed once: the next start takes them out of the home, an
         .catch((error: unknown) => String(error));
       assert.doesNotMatch(String(lines), /Unpacking|Get:/);
       assert.match(
-        await execute(cluster, 't', 'sudo apt-get -qq update 2>&1; apt-cache policy hello'),
+        await execute(cluster, 't', 'sudo apt-get -qq update 2>&1; apt-cache policy hello', 60),
         /Candidate: \d/,
       );
     },
@@ -237,7 +237,7 @@ test('an image that can not be pulled is an error at once, and a right one mends
   const cluster = await openCluster(t);
   cluster.operator();
   await cluster.terminal('t', { ...small, image: 'registry.invalid/none:1' });
-  const status = await cluster.status('t', ({ phase }) => phase === 'Error', 15_000);
+  const status = await cluster.status('t', ({ phase }) => phase === 'Error', 60_000);
   assert.match(condition(status, 'Stalled'), /^True (ErrImagePull|ImagePullBackOff)$/);
   assert.match(status.message ?? '', /registry\.invalid/);
   await cluster.patch(terminals, 't', { spec: { image: 'ghcr.io/open-webui/open-terminal:latest' } });

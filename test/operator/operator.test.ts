@@ -201,10 +201,11 @@ test('a Terminal idle for its timeout loses its Pod alone; the next use brings a
 }, async (t) => {
   const cluster = await openCluster(t);
   cluster.operator();
-  await runningTerminal(cluster, { idleTimeoutMinutes: 0.05 });
+  await runningTerminal(cluster);
   const key = await cluster.key('t');
   const used = new Date();
   await use(cluster, used);
+  await cluster.patch(terminals, 't', { spec: { idleTimeoutMinutes: 0.05 } });
   const idle = await cluster.status('t', ({ phase }) => phase === 'Idle');
   assert.ok(Date.now() - used.getTime() >= 3_000, 'not before its time');
   assert.equal(condition(idle, 'Ready'), 'False Idle');
@@ -214,7 +215,7 @@ test('a Terminal idle for its timeout loses its Pod alone; the next use brings a
   assert.ok(await cluster.get(services, 't'));
 
   await cluster.patch(terminals, 't', { spec: { idleTimeoutMinutes: 60 } });
-  const still = await cluster.status('t', ({ observedGeneration }) => observedGeneration === 2);
+  const still = await cluster.status('t', ({ observedGeneration }) => observedGeneration === 3);
   assert.equal(still.phase, 'Idle');
 
   await use(cluster, new Date(used.getTime() + 1));
@@ -227,11 +228,11 @@ test('a Terminal idle for its timeout loses its Pod alone; the next use brings a
 test('activity moves the idle time, and a stop that was asked for comes at once', { skip }, async (t) => {
   const cluster = await openCluster(t);
   cluster.operator();
-  await runningTerminal(cluster, { idleTimeoutMinutes: 0.05 });
-  await use(cluster, new Date(Date.now() + 60_000));
-  await cluster.patch(terminals, 't', { spec: { idleTimeoutMinutes: 30 } });
+  await runningTerminal(cluster);
+  await use(cluster, new Date(Date.now() + 600_000));
+  await cluster.patch(terminals, 't', { spec: { idleTimeoutMinutes: 0.05 } });
   assert.equal((await cluster.status('t', (now) => now.observedGeneration === 2)).phase, 'Running');
-  const stop = new Date(Date.now() + 120_000).toISOString();
+  const stop = new Date(Date.now() + 1_200_000).toISOString();
   await cluster.patch(terminals, 't', { metadata: { annotations: { [stopAnnotation]: stop } } });
   const idle = await cluster.status('t', ({ phase }) => phase === 'Idle');
   assert.match(idle.message ?? '', /stopped as asked for/);
