@@ -14,7 +14,7 @@ const script = fileURLToPath(new URL('serve-in-memory.ts', import.meta.url));
 /** Starting three processes takes a while on a machine that is busy. */
 const patienceMs = 60_000;
 
-type Line = Record<string, unknown>;
+export type Line = Record<string, unknown>;
 
 export interface ServedByWorkers {
   readonly port: number;
