@@ -11,9 +11,9 @@ import { largestFileBytes } from './document.ts';
 import type { PolicySource, SourceFile, SourceUnavailable } from './policy.ts';
 
 /** Quiet for this long after a change before it is told: a `git pull` writes many files. */
-const quietMs = 100;
-/** Told at the latest after this, however long the writing goes on. */
-const longestMs = 1_000;
+const usualQuietMs = 100;
+/** Told at the latest after so many times that, however long the writing goes on. */
+const longestQuiets = 10;
 /**
  * File events get lost (network file systems, a directory that is not there yet or was replaced), so that a cheap digest of
  * names and times is compared now and then.
@@ -31,14 +31,17 @@ interface FoundFile {
 export class DirectorySource implements PolicySource {
   readonly #directory: string;
   readonly #shown: string;
+  readonly #quietMs: number;
   #digest = '';
   #revision: string | null = null;
 
   /**
    * @param directory where the policies are
    * @param cwd problems name files relative to this
+   * @param quietMs what was quiet for so long after a change is told
    */
-  constructor(directory: string, cwd: string) {
+  constructor(directory: string, cwd: string, quietMs = usualQuietMs) {
+    this.#quietMs = quietMs;
     this.#directory = path.resolve(cwd, directory);
     const relative = path.relative(cwd, this.#directory);
     this.#shown = relative.startsWith('..') || path.isAbsolute(relative) ? this.#directory : relative;
@@ -66,7 +69,7 @@ export class DirectorySource implements PolicySource {
   }
 
   watch(changed: () => void, signal: AbortSignal): void {
-    const settled = debounce(changed);
+    const settled = debounce(changed, this.#quietMs);
     const watcher = this.#watchEvents(settled.call);
     const timer = setInterval(() => void this.#compare(settled.call), compareMs).unref();
     signal.addEventListener(
@@ -201,7 +204,7 @@ function isHidden(relative: string): boolean {
   return relative.split(path.sep).some((part) => part.startsWith('.'));
 }
 
-function debounce(callback: () => void): { call: () => void; cancel: () => void } {
+function debounce(callback: () => void, quietMs: number): { call: () => void; cancel: () => void } {
   let timer: NodeJS.Timeout | undefined;
   let first = 0;
   const fire = () => {
@@ -213,7 +216,7 @@ function debounce(callback: () => void): { call: () => void; cancel: () => void 
       const now = performance.now();
       if (timer === undefined) first = now;
       clearTimeout(timer);
-      timer = setTimeout(fire, Math.max(0, Math.min(quietMs, first + longestMs - now))).unref();
+      timer = setTimeout(fire, Math.max(0, Math.min(quietMs, first + longestQuiets * quietMs - now))).unref();
     },
     cancel: () => clearTimeout(timer),
   };

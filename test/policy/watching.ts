@@ -17,11 +17,11 @@ export interface Watched {
   untilImage(name: string, image: string | undefined): Promise<void>;
 }
 
-/** Starts watching, until the test file ends. */
-export async function watched(directory: string): Promise<Watched> {
+/** Starts watching, until the test file ends. @param quietMs as that of the source */
+export async function watched(directory: string, quietMs?: number): Promise<Watched> {
   const ended = new AbortController();
   after(() => ended.abort());
-  const source = new DirectorySource(directory, directory);
+  const source = new DirectorySource(directory, directory, quietMs);
   const store = new PolicyStore({ source, rules: rulesWith(), log: pino({ level: 'silent' }) });
   const changes: PolicySet[] = [];
   store.onChange((next) => changes.push(next));
