@@ -12,16 +12,6 @@ import { EngineUnavailableError } from '../../../src/errors.ts';
 import { desired } from '../../terminal/fixtures.ts';
 import { never, quiet, silent, Told, until } from './engine.ts';
 
-/** A port of loopback on which nobody listens. */
-async function closedPort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address);
-  await new Promise((resolve) => server.close(resolve));
-  return address.port;
-}
-
 function backendOn(docker: Docker): DockerBackend {
   const dataDir = path.join(os.tmpdir(), `terminals-never-made-${randomBytes(4).toString('hex')}`);
   return new DockerBackend({
@@ -35,19 +25,16 @@ function backendOn(docker: Docker): DockerBackend {
 }
 
 const absent = path.join(os.tmpdir(), 'no-engine-here.sock');
-const engines: readonly (readonly [string, () => Promise<Docker>])[] = [
-  [
-    'at a closed port',
-    async () => new Docker({ host: '127.0.0.1', port: await closedPort(), protocol: 'http' }),
-  ],
-  ['at a socket that is not there', async () => new Docker({ socketPath: absent })],
-  ['at a file that is no socket', async () => new Docker({ socketPath: import.meta.filename })],
+const engines: readonly (readonly [string, Docker])[] = [
+  // Nobody listens at port 1, and no other test is given it.
+  ['at a closed port', new Docker({ host: '127.0.0.1', port: 1, protocol: 'http' })],
+  ['at a socket that is not there', new Docker({ socketPath: absent })],
+  ['at a file that is no socket', new Docker({ socketPath: import.meta.filename })],
 ];
 
-for (const [where, engine] of engines) {
+for (const [where, docker] of engines) {
   describe(`an engine ${where}`, () => {
     test('fails every call at once, as a 503 that says what to check', async () => {
-      const docker = await engine();
       const backend = backendOn(docker);
       const wanted = { ...desired(), workload: { ...desired().workload, persistent: false } };
       const calls: Record<string, () => Promise<unknown>> = {
@@ -120,7 +107,7 @@ test('following the events of a dead engine goes on trying, and ends when it sha
   const said: string[] = [];
   const log = silent.child({}, { level: 'info' });
   log.warn = ((_fields: unknown, message: string) => void said.push(message)) as typeof log.warn;
-  const told = new Told('alice');
+  const told = new Told(desired().key);
   const stop = new AbortController();
   const docker = new Docker({ socketPath: absent });
   const options = { dataDir: os.tmpdir(), networks: [], publishHost: '127.0.0.1', mounts: [], log, docker };

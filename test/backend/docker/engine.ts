@@ -10,8 +10,6 @@ import pino from 'pino';
 import type { BackendListener } from '../../../src/backend/backend.ts';
 import { labels } from '../../../src/backend/docker/container.ts';
 import { DockerBackend, type DockerBackendOptions } from '../../../src/backend/docker/docker-backend.ts';
-import { dockerAnswers } from '../../../src/backend/docker/engine.ts';
-import { ownNetwork } from '../../../src/backend/docker/network.ts';
 import { type Declaration, desiredOf, renderTemplate } from '../../../src/terminal/desired.ts';
 import type {
   Actual,
@@ -29,7 +27,10 @@ export const silent = pino({ level: 'silent' });
 export const never = new AbortController().signal;
 export const quiet = () => undefined;
 
-const declaration: Declaration = {
+/** Our own network of this process's tests: no other's is made or removed. */
+const ownNetwork = `terminals-test-${randomBytes(4).toString('hex')}`;
+
+export const declaration: Declaration = {
   image: openTerminal,
   resources: { limits: { cpu: '500m', memory: '256Mi', pids: 200 } },
   packages: [],
@@ -58,13 +59,11 @@ export interface Place {
 export async function placeFor(t: TestContext): Promise<Place> {
   const policy = `test-${randomBytes(4).toString('hex')}`;
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'terminals-docker-'));
-  const hadNetwork = await networkExists(ownNetwork);
   const backends: DockerBackend[] = [];
   t.after(async () => {
     for (const backend of backends) await backend.close();
-    if (!(await dockerAnswers(docker))) return;
     for (const id of await containersOf(policy)) await removeContainer(id);
-    if (!hadNetwork) await removeNetwork(ownNetwork);
+    await removeNetwork(ownNetwork);
     await rm(dataDir, { recursive: true, force: true, maxRetries: 3 });
   });
   const key = (user: string, context?: string): TerminalKey => ({
@@ -79,8 +78,8 @@ export async function placeFor(t: TestContext): Promise<Place> {
     desired: (user, changes = {}, context = undefined) =>
       desiredOf(key(user, context), renderTemplate({ ...declaration, ...changes })),
     backend(options = {}) {
-      const common = { dataDir, networks: [], publishHost: '127.0.0.1', mounts: [], log: silent, docker };
-      const backend = new DockerBackend({ ...common, ...options });
+      const common = { dataDir, networks: [], ownNetwork, publishHost: '127.0.0.1', mounts: [] };
+      const backend = new DockerBackend({ ...common, log: silent, docker, ...options });
       backends.push(backend);
       return backend;
     },
@@ -98,11 +97,6 @@ export async function removeContainer(nameOrId: string): Promise<void> {
     .getContainer(nameOrId)
     .remove({ force: true, v: true })
     .catch(() => undefined);
-}
-
-export async function networkExists(name: string): Promise<boolean> {
-  if (!(await dockerAnswers(docker))) return false;
-  return (await docker.listNetworks({ filters: { name: [`^${name}$`] } })).length > 0;
 }
 
 /** @returns whether it is gone; one that is in use stays */
@@ -211,19 +205,20 @@ export async function until<T>(
   }
 }
 
-/** What a backend told about one user's terminal, newest last; `gone` where there was none any more. */
+/** What a backend told about one user's terminals under one policy, newest last; `gone` where there was none any more. */
 export class Told implements BackendListener {
   readonly count = 0;
   readonly phases: string[] = [];
   readonly relists: (readonly Actual[])[] = [];
-  readonly #user: string;
+  readonly #key: TerminalKey;
 
-  constructor(user: string) {
-    this.#user = user;
+  constructor(key: TerminalKey) {
+    this.#key = key;
   }
 
   changed(key: TerminalKey, actual: Actual | undefined): void {
-    if (key.user === this.#user) this.phases.push(actual?.phase ?? 'gone');
+    if (key.user === this.#key.user && key.policy === this.#key.policy)
+      this.phases.push(actual?.phase ?? 'gone');
   }
 
   relisted(all: readonly Actual[]): void {
@@ -238,8 +233,8 @@ export class Told implements BackendListener {
 }
 
 /** Follows a backend's events until the end of the test, from when it has listed for the first time. */
-export async function watch(t: TestContext, backend: DockerBackend, user: string): Promise<Told> {
-  const told = new Told(user);
+export async function watch(t: TestContext, backend: DockerBackend, key: TerminalKey): Promise<Told> {
+  const told = new Told(key);
   const stop = new AbortController();
   t.after(() => stop.abort());
   backend.watch(told, stop.signal);

@@ -8,7 +8,7 @@ describe('what happens to a container from outside', { skip: await withoutDocker
   test('killed, started, stopped, paused, unpaused and removed: each is told as what it is', async (t) => {
     const place = await placeFor(t);
     const backend = place.backend();
-    const told = await watch(t, backend, 'alice');
+    const told = await watch(t, backend, place.key('alice'));
     const desired = place.desired('alice');
     const alice = await backend.create(desired, quiet, never);
     await told.phase('Provisioning');
@@ -44,7 +44,7 @@ describe('what happens to a container from outside', { skip: await withoutDocker
     const backend = place.backend();
     const alice = await backend.create(place.desired('alice', {}, 'chat:1'), quiet, never);
     await backend.stop(alice.key, never);
-    const told = await watch(t, place.backend(), 'alice');
+    const told = await watch(t, place.backend(), place.key('alice'));
     await docker.getContainer(alice.name).remove();
     await told.phase('gone');
   });
@@ -53,7 +53,7 @@ describe('what happens to a container from outside', { skip: await withoutDocker
     const place = await placeFor(t);
     const backend = place.backend();
     const alice = await backend.create(place.desired('alice'), quiet, never);
-    const told = await watch(t, backend, 'alice');
+    const told = await watch(t, backend, place.key('alice'));
     await docker.getContainer(alice.name).update({ PidsLimit: 55 });
     await told.phase('Running');
     const actual = await backend.inspect(alice.key, never);
@@ -63,7 +63,7 @@ describe('what happens to a container from outside', { skip: await withoutDocker
   test('a container renamed by hand is that terminal no more, and its name is free', async (t) => {
     const place = await placeFor(t);
     const backend = place.backend();
-    const told = await watch(t, backend, 'alice');
+    const told = await watch(t, backend, place.key('alice'));
     const desired = place.desired('alice');
     const first = await backend.create(desired, quiet, never);
     await told.phase('Provisioning');
@@ -86,7 +86,7 @@ describe('a lost event stream', { skip: await withoutDocker() }, () => {
     const proxy = await proxyFor(t);
     const backend = place.backend({ docker: proxy.client });
     const alice = await backend.create(place.desired('alice'), quiet, never);
-    const told = await watch(t, backend, 'alice');
+    const told = await watch(t, backend, place.key('alice'));
     await proxy.down();
     await docker.getContainer(alice.name).kill();
     await proxy.up();
@@ -103,7 +103,7 @@ describe('a lost event stream', { skip: await withoutDocker() }, () => {
     const place = await placeFor(t);
     const proxy = await proxyFor(t);
     const backend = place.backend({ docker: proxy.client });
-    const told = await watch(t, backend, 'alice');
+    const told = await watch(t, backend, place.key('alice'));
     for (let times = 2; times <= 4; times += 1) {
       proxy.cut();
       await until(() => told.relists.length >= times, 5_000);
@@ -122,7 +122,7 @@ describe('a lost event stream', { skip: await withoutDocker() }, () => {
       failures -= 1;
       return Buffer.alloc(0);
     };
-    const told = await watch(t, place.backend({ docker: proxy.client }), 'alice');
+    const told = await watch(t, place.backend({ docker: proxy.client }), place.key('alice'));
     assert.equal(told.relists.length, 1);
     assert.equal(proxy.open('GET /events'), 1);
   });
@@ -136,7 +136,7 @@ describe('a lost event stream', { skip: await withoutDocker() }, () => {
     const begun = proxy.requests.length;
     const stop = new AbortController();
     t.after(() => stop.abort());
-    const told = new Told('alice');
+    const told = new Told(place.key('alice'));
     backend.watch(told, stop.signal);
     const listed = await backend.list(never);
     await until(() => told.relists.length > 0, 5_000);
@@ -157,7 +157,7 @@ describe('a lost event stream', { skip: await withoutDocker() }, () => {
     const place = await placeFor(t);
     const proxy = await proxyFor(t);
     const backend = place.backend({ docker: proxy.client });
-    const told = new Told('alice');
+    const told = new Told(place.key('alice'));
     const stop = new AbortController();
     backend.watch(told, stop.signal);
     await until(() => told.relists.length > 0, 5_000);

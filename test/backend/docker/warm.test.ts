@@ -126,7 +126,7 @@ describe('a container that was started for nobody', { skip: await withoutDocker(
 
   test('its events are told as those of whose it is', async (t) => {
     const { place: here, backend } = await place(t);
-    const told = await watch(t, backend, hashed);
+    const told = await watch(t, backend, here.key(hashed));
     const { terminal } = await claimed(backend, here, here.desired(hashed, plain));
     await told.phase('Running');
     await docker.getContainer(terminal.name).kill();
@@ -214,12 +214,9 @@ describe('whose a container is that was claimed', { skip: await withoutDocker() 
     const { place: here, backend } = await place(t);
     const warm = await warmOne(backend, here);
     // By hand, as only the engine's administrator can.
-    await docker.getContainer(warm.name).rename({ name: 'terminals-other-alice' });
-    t.after(() => removeContainer('terminals-other-alice'));
-    assert.equal(
-      await backend.inspect({ ...here.key('alice'), policy: 'other' as TerminalKey['policy'] }, never),
-      undefined,
-    );
+    const other = { ...here.key('alice'), policy: `${here.policy}-other` as TerminalKey['policy'] };
+    await docker.getContainer(warm.name).rename({ name: terminalName(other) });
+    assert.equal(await backend.inspect(other, never), undefined);
     assert.deepEqual(await mine(backend, here), []);
   });
 });
