@@ -2,33 +2,31 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { bakedImages, bakingContainers, deafIndex } from '../backend/docker/baked.ts';
-import { docker } from '../backend/docker/engine.ts';
+import { bakingContainers, deafIndex, removeBaked, workloadWith } from '../backend/docker/baked.ts';
 import { withoutDocker } from '../engines.ts';
 import { makePlace, type Place } from './place.ts';
 import { asUser, key, type RunningProgram, serve, waitFor } from './program.ts';
 
 const env = { PIP_OF_THIS_TEST: randomBytes(4).toString('hex') };
+const good = { pipPackages: ['six'], env };
+const broken = { pipPackages: ['six==0.0.0.1'], env };
+const slow = { pipPackages: ['six'], env: { ...env, ...deafIndex } };
 
 describe('packages of a policy', { skip: await withoutDocker() }, () => {
   let place: Place;
   let program: RunningProgram;
-  let known: ReadonlySet<string>;
 
   before(async () => {
     place = await makePlace('docker');
-    known = new Set((await bakedImages()).map(({ Id }) => Id));
-    await place.declare('good', { pipPackages: ['six'], env });
-    await place.declare('broken', { pipPackages: ['six==0.0.0.1'], env });
+    await place.declare('good', good);
+    await place.declare('broken', broken);
     program = await serve(place.variables);
   });
 
   after(async () => {
     await program?.stop();
     await place?.clear();
-    for (const { Id } of await bakedImages()) {
-      if (!known.has(Id)) await docker.getImage(Id).remove({ force: true });
-    }
+    await removeBaked([good, broken, slow].map(workloadWith));
   });
 
   test('are in an image before anybody asks, and the first terminal has them without an install', async () => {
@@ -56,14 +54,14 @@ describe('packages of a policy', { skip: await withoutDocker() }, () => {
   });
 
   test('that are being installed when Terminals ends leave nothing behind', async () => {
-    await place.declare('slow', { pipPackages: ['six'], env: { ...env, ...deafIndex } });
+    await place.declare('slow', slow);
     await waitFor(
-      async () => (await bakingContainers()).length > 0 || undefined,
+      async () => (await bakingContainers(workloadWith(slow))).length > 0 || undefined,
       30_000,
       () => program.log(),
     );
     await program.stop();
     assert.equal(program.child.exitCode, 0, program.log());
-    assert.deepEqual(await bakingContainers(), []);
+    assert.deepEqual(await bakingContainers(workloadWith(slow)), []);
   });
 });

@@ -4,42 +4,59 @@ import type { TestContext } from 'node:test';
 import type { ContainerInspectInfo, ImageInfo } from 'dockerode';
 import pino, { type Logger } from 'pino';
 import { bakedLabels, bakingPrefix, type Recipe, recipeOf } from '../../../src/backend/docker/recipe.ts';
-import type { Declaration } from '../../../src/terminal/desired.ts';
+import { type Declaration, renderTemplate } from '../../../src/terminal/desired.ts';
 import type { Desired, Workload } from '../../../src/terminal/terminal.ts';
-import { docker, type Place, placeFor, removeContainer } from './engine.ts';
+import { declaration, docker, openTerminal, type Place, placeFor, removeContainer } from './engine.ts';
 
 export interface Bakery extends Place {
   /** As `desired`, of a workload that no other test has. */
   withPackages(user: string, changes: Partial<Declaration>): Desired;
 }
 
-/** After the test, its containers and then all baked images that it added are removed. */
+/** After the test, its containers and then what was baked of its workloads are removed. */
 export async function bakeryFor(t: TestContext): Promise<Bakery> {
-  const before = new Set((await bakedImages()).map(({ Id }) => Id));
   const place = await placeFor(t);
-  t.after(async () => {
-    for (const name of await bakingContainers()) await removeContainer(name);
-    for (const { Id } of await bakedImages()) {
-      if (!before.has(Id)) await docker.getImage(Id).remove({ force: true });
-    }
-  });
+  const workloads: Workload[] = [];
+  t.after(() => removeBaked(workloads));
   // Pip takes no notice of it; a recipe does.
   const run = { PIP_OF_THIS_TEST: randomBytes(4).toString('hex') };
   return {
     ...place,
-    withPackages: (user, { env = {}, ...changes }) =>
-      place.desired(user, { startTimeoutSeconds: 120, ...changes, env: { ...run, ...env } }),
+    withPackages(user, { env = {}, ...changes }) {
+      const all = { startTimeoutSeconds: 120, ...changes, env: { ...run, ...env } };
+      const desired = place.desired(user, all);
+      workloads.push(desired.workload);
+      return desired;
+    },
   };
 }
 
-export async function bakedImages(): Promise<readonly ImageInfo[]> {
-  return docker.listImages({ filters: { label: [bakedLabels.hash] } });
+/** A workload outside of a test's place. */
+export function workloadWith(changes: Partial<Declaration>): Workload {
+  return renderTemplate({ ...declaration, ...changes }).workload;
 }
 
-/** Names of the containers that bake. */
-export async function bakingContainers(): Promise<readonly string[]> {
+/** Removes what was baked of workloads, and what bakes them. */
+export async function removeBaked(workloads: readonly Workload[]): Promise<void> {
+  // All are made from this one; a test may have taken its own name for it away.
+  const base = await docker.getImage(openTerminal).inspect();
+  for (const workload of workloads) {
+    const { hash } = recipeOf(workload, base);
+    await removeContainer(`${bakingPrefix}${hash}`);
+    for (const { Id } of await bakedImages(hash)) await docker.getImage(Id).remove({ force: true });
+  }
+}
+
+/** The images with the hash of a recipe. */
+export async function bakedImages(hash: string): Promise<readonly ImageInfo[]> {
+  return docker.listImages({ filters: { label: [`${bakedLabels.hash}=${hash}`] } });
+}
+
+/** Names of the containers that bake a workload. */
+export async function bakingContainers(workload: Workload): Promise<readonly string[]> {
+  const own = `/${bakingPrefix}${(await recipeFor(workload)).hash}`;
   const all = await docker.listContainers({ all: true });
-  return all.flatMap(({ Names }) => Names).filter((name) => name.startsWith(`/${bakingPrefix}`));
+  return all.flatMap(({ Names }) => Names).filter((name) => name === own);
 }
 
 /** What the backend would make of a workload. */
@@ -49,8 +66,8 @@ export async function recipeFor(workload: Workload): Promise<Recipe> {
 
 /** Whether the image of a workload is there. */
 export async function isBaked(workload: Workload): Promise<boolean> {
-  const { tag } = await recipeFor(workload);
-  return (await bakedImages()).some(({ RepoTags }) => RepoTags?.includes(tag));
+  const { hash, tag } = await recipeFor(workload);
+  return (await bakedImages(hash)).some(({ RepoTags }) => RepoTags?.includes(tag));
 }
 
 /** The variables that have a container install something, by a container's name. */
