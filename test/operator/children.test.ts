@@ -162,7 +162,7 @@ test('a larger size is asked of the home at once where its class can grow', { sk
     cluster.operator();
     await cluster.terminal('t', { ...nowhere, persistence: { size: '1Gi', storageClass: name } });
     const home = () => cluster.get(volumeClaims, 't-home');
-    await until(async () => (await home())?.status?.phase === 'Bound');
+    await until(async () => (await home())?.status?.phase === 'Bound', 60_000);
     const before = await home();
     await cluster.patch(terminals, 't', { spec: { persistence: { size: '2Gi' } } });
     await until(async () => (await home())?.spec?.resources?.requests?.storage === '2Gi');

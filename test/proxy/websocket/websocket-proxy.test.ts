@@ -88,6 +88,7 @@ test('a terminal that takes the connection and never answers is 4003 after the t
   let unreachable = 0;
   const terminal = await silentTerminal(t);
   const { port } = await alone(t, {
+    firstMessageTimeoutMs: 5_000,
     admit: async () =>
       admission(terminal, {
         unreachable: () => {
@@ -102,7 +103,10 @@ test('a terminal that takes the connection and never answers is 4003 after the t
 });
 
 test('what fails in a way that nobody thought of is 1011, and tells nothing of itself', async (t) => {
-  const { outcomes, port } = await alone(t, { admit: () => Promise.reject(new Error('hunter2')) });
+  const { outcomes, port } = await alone(t, {
+    firstMessageTimeoutMs: 5_000,
+    admit: () => Promise.reject(new Error('hunter2')),
+  });
   const client = await dial(t, { port });
   authenticate(client);
   assert.deepEqual(await client.closed(), [1011, 'internal error']);
