@@ -8,9 +8,9 @@ import { kubeConfig } from './cluster.ts';
 
 export interface Proxy {
   readonly kubeConfig: KubeConfig;
-  /** Cuts every connection and takes no new one. */
-  down(): Promise<void>;
-  up(): Promise<void>;
+  /** Cuts every connection and each new one. */
+  down(): void;
+  up(): void;
   /** Cuts every connection. */
   cut(): void;
 }
@@ -19,7 +19,10 @@ export async function proxyToCluster(t: TestContext): Promise<Proxy> {
   const real = kubeConfig();
   const target = new URL(real.getCurrentCluster()?.server ?? '');
   const sockets = new Set<Socket>();
+  let isUp = true;
+  // It listens all the time: another process could take the port meanwhile.
   const server: Server = createServer((socket) => {
+    if (!isUp) return void socket.destroy();
     const onward = connect(Number(target.port || 443), target.hostname);
     for (const one of [socket, onward]) {
       sockets.add(one);
@@ -32,20 +35,23 @@ export async function proxyToCluster(t: TestContext): Promise<Proxy> {
     }
     socket.pipe(onward).pipe(socket);
   });
-  const listen = (port: number) => new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-  await listen(0);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const cut = () => {
     for (const socket of sockets) socket.destroy();
   };
-  const down = async () => {
-    if (!server.listening) return;
-    const closed = new Promise((resolve) => server.close(resolve));
+  const down = () => {
+    isUp = false;
     cut();
-    await closed;
   };
-  t.after(down);
+  const up = () => {
+    isUp = true;
+  };
+  t.after(() => {
+    down();
+    server.close();
+  });
   const config = new KubeConfig();
   config.loadFromString(real.exportConfig().replaceAll(target.origin, `https://127.0.0.1:${port}`));
-  return { kubeConfig: config, down, up: () => listen(port), cut };
+  return { kubeConfig: config, down, up, cut };
 }

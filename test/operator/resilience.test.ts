@@ -14,11 +14,11 @@ test('what changed while the API server was away is seen when it is back', { ski
   const operator = cluster.operator({ kubeConfig: proxy.kubeConfig });
   await cluster.terminal('before', nowhere);
   await cluster.status('before', ({ phase }) => phase === 'Pending');
-  await proxy.down();
+  proxy.down();
   await cluster.terminal('during', nowhere);
   await cluster.remove(pods, 'before');
   await until(async () => (await cluster.get(pods, 'before')) === undefined);
-  await proxy.up();
+  proxy.up();
   await cluster.status('during', ({ phase }) => phase === 'Pending');
   await until(async () => (await cluster.get(pods, 'before')) !== undefined);
   assert.equal(operator.state.terminals, 2);

@@ -209,11 +209,11 @@ test('an API server that goes away changes nothing; back again, it says what was
   await put(cluster, 'policies', { 'a.yaml': policy('a', '{image: "a:1"}') });
   const { names, image, store } = await storeOn(cluster, 'policies', proxy.kubeConfig);
   await until(() => names().join() === 'a,default');
-  await proxy.down();
+  proxy.down();
   await store.reload();
   assert.equal(image('a'), 'a:1');
   await put(cluster, 'policies', { 'a.yaml': policy('a', '{image: "a:2"}') });
-  await proxy.up();
+  proxy.up();
   await until(() => image('a') === 'a:2');
 });
 
@@ -223,10 +223,10 @@ test('an API server that is away at the start leaves the built-in policy, and is
   const cluster = await openCluster(t);
   const proxy = await proxyToCluster(t);
   await put(cluster, 'policies', { 'a.yaml': policy('a', '{}') });
-  await proxy.down();
+  proxy.down();
   const { names, store } = await storeOn(cluster, 'policies', proxy.kubeConfig);
   assert.deepEqual(names(), ['default']);
   assert.match(store.current.problems[0]?.message ?? '', /API server can't be asked/);
-  await proxy.up();
+  proxy.up();
   await until(() => names().join() === 'a,default');
 });

@@ -107,11 +107,13 @@ export interface StackOptions {
   readonly policies?: MemoryPolicies;
   readonly notReady?: () => readonly string[];
   readonly host?: HostLimits;
+  /** Of the terminal; absent: any. */
+  readonly upstreamPort?: number;
 }
 
 export async function stack(t: TestContext, options: StackOptions = {}): Promise<Stack> {
   const { policies = new MemoryPolicies(policyOf()), key = sharedKey } = options;
-  const upstream = await startUpstream(t);
+  const upstream = await startUpstream(t, options.upstreamPort);
   const backend = new MemoryBackend(() => ({ host: '127.0.0.1', port: upstream.port }));
   const { log, lines, text } = await capturedLog();
   const authenticator = authenticatorOf(key);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { keyOf, until } from '../reconcile/harness.ts';
+import { keyOf, until, unusedPort } from '../reconcile/harness.ts';
 import {
   answerOf,
   assertProblem,
@@ -131,9 +131,9 @@ test('one broken answer does not cut the other answers of the same terminal', as
 });
 
 test('a terminal that takes no connection is looked up, started and tried once more, with the whole body', async (t) => {
-  const proxy = await stack(t);
+  const port = unusedPort();
+  const proxy = await stack(t, { upstreamPort: port });
   await send(proxy, '/x');
-  const { port } = proxy.upstream;
   proxy.backend.deaf = true;
   await proxy.upstream.close();
   proxy.backend.inject('inspect', {

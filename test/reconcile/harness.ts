@@ -1,5 +1,6 @@
 /** A reconciler over a backend in memory, with policies that a test edits as it goes. */
 import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import os from 'node:os';
@@ -134,6 +135,11 @@ export async function until(condition: () => boolean, what: string, timeoutMs = 
     assert.ok(performance.now() < end, `never came true: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+}
+
+/** A port where nobody listens, and that nobody is given who takes any: those are higher. */
+export function unusedPort(): number {
+  return randomInt(20_000, 30_000);
 }
 
 /** A signal that never aborts. */

@@ -18,7 +18,7 @@ test('while the API server is away, what runs is served on, and a start says why
   pretendKubelet(t, cluster);
   const wanted = desired('alice');
   await backend.create(wanted, silent, never);
-  await proxy.down();
+  proxy.down();
   running(await backend.inspect(wanted.key, never));
   assert.equal((await backend.list(never)).length, 1);
   await assert.rejects(backend.create(desired('bob'), silent, never), EngineUnavailableError);
@@ -27,7 +27,7 @@ test('while the API server is away, what runs is served on, and a start says why
 
   await t.test('and when it is back, what happened meanwhile is known', async () => {
     await cluster.terminal(desired('carol').name, { userId: 'carol' });
-    await proxy.up();
+    proxy.up();
     await until(async () => (await backend.inspect(desired('carol').key, never)) !== undefined);
     running(await backend.create(desired('bob'), silent, never));
   });
@@ -36,10 +36,10 @@ test('while the API server is away, what runs is served on, and a start says why
 test('a cluster that does not answer yet is no failure: it is taken up when it does', { skip }, async (t) => {
   const cluster = await openCluster(t);
   const proxy = await proxyToCluster(t);
-  await proxy.down();
+  proxy.down();
   const { backend, desired, seen } = backendOn(t, cluster, { kubeConfig: proxy.kubeConfig, syncMs: 200 });
   await cluster.terminal(desired('alice').name, { userId: 'alice' });
   await assert.rejects(backend.list(never), EngineUnavailableError);
-  await proxy.up();
+  proxy.up();
   await until(() => seen.some(([{ user }]) => user === 'alice'));
 });
