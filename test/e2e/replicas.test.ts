@@ -79,7 +79,11 @@ async function chartOn(t: TestContext, cluster: Cluster, more: Record<string, st
   const objects = await render({ namespace: cluster.namespace });
   const account = await accountWith(cluster, name, find(objects, 'Role', name).get('rules'));
   const folder = await mkdtemp(path.join(os.tmpdir(), 'terminals-replicas-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const programs: RunningProgram[] = [];
+  t.after(async () => {
+    for (const program of programs) await program.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
   const kubeconfig = path.join(folder, 'kubeconfig');
   await writeFile(kubeconfig, account.exportConfig());
   const given = Object.entries(chartEnvironment(find(objects, 'Deployment', name))).filter(
@@ -94,7 +98,7 @@ async function chartOn(t: TestContext, cluster: Cluster, more: Record<string, st
       TERMINALS_DATA_DIR: path.join(folder, data),
       ...more,
     });
-    t.after(() => program.stop());
+    programs.push(program);
     return program;
   };
   return { account, replica };
@@ -148,7 +152,10 @@ test('two orchestrators under the chart’s account are one', { skip, timeout: 2
     await put(missingImage);
     await until(async () => (await statusOf(cluster)).conditions?.team?.type === 'Stalled', 30_000);
     for (const program of both) await until(async () => (await conditionOf(program)) === 'Stalled');
-    const said = (await eventsOf(cluster)).filter((event) => event.startsWith('RolloutFailed'));
+    const failures = async () =>
+      (await eventsOf(cluster)).filter((event) => event.startsWith('RolloutFailed'));
+    await until(async () => (await failures()).length > 0);
+    const said = await failures();
     assert.equal(said.length, 1, said.join('\n'));
     assert.match(said[0] ?? '', /policy team is Stalled: terminals-team-user\d: /);
     assert.equal(await terminalOf(cluster, second, 'user2'), 'open-terminal:1');
@@ -170,7 +177,8 @@ test('two orchestrators under the chart’s account are one', { skip, timeout: 2
       );
     await until(async () => (await images()).every((image) => image === 'open-terminal:2'), 30_000);
     await until(async () => (await statusOf(cluster)).conditions?.team?.type === 'Ready', 30_000);
-    assert.ok((await eventsOf(cluster)).some((event) => event.includes('policy team is Ready')));
+    const ready = (event: string) => event.includes('policy team is Ready');
+    await until(async () => (await eventsOf(cluster)).some(ready));
   });
 
   await t.test('an annotation on the ConfigMap has all looked at, and is answered on it', async () => {
