@@ -1,6 +1,6 @@
 /** The real Open WebUI as a process of its own: the program that TERMINALS_TEST_OPEN_WEBUI names. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import path from 'node:path';
@@ -82,7 +82,7 @@ async function freePort(): Promise<number> {
 }
 
 /** Starts it with an empty database and without models. @param folder is there, and ends with the test */
-export async function openWebUi(program: string, folder: string): Promise<OpenWebUi> {
+async function start(program: string, folder: string): Promise<{ url: string; child: ChildProcess }> {
   const env = environment({
     DATA_DIR: folder,
     WEBUI_SECRET_KEY: secretKey,
@@ -110,11 +110,24 @@ export async function openWebUi(program: string, folder: string): Promise<OpenWe
       ({ ok }) => ok,
       () => false,
     );
-  await waitFor(answers, startMs, () => {
-    assert.equal(child.exitCode, null, `${path.basename(program)} ended:\n${log}`);
-    return log;
-  });
+  try {
+    await waitFor(answers, startMs, () => {
+      assert.equal(child.exitCode, null, `${path.basename(program)} ended:\n${log}`);
+      return log;
+    });
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
+  return { url, child };
+}
 
+/** As `start`, on another port where somebody took the first meanwhile; then its administrator signs up. */
+export async function openWebUi(program: string, folder: string): Promise<OpenWebUi> {
+  const { url, child } = await start(program, folder).catch((error: unknown) => {
+    if (!/address already in use/.test(String(error))) throw error;
+    return start(program, folder);
+  });
   const account = async (target: string, name: string, by?: Caller): Promise<Account> => {
     const body = { name, email: `${name}@example.org`, password, role: 'user' };
     const nobody = new Caller(url, { id: '', token: '' });

@@ -66,7 +66,7 @@ export async function serve(
     child.kill(signal);
     await ended;
   };
-  const url = await waitFor(
+  const listening = waitFor(
     () => /"url":"(http:[^"]+)"/.exec(log)?.[1],
     300_000,
     () => {
@@ -74,6 +74,10 @@ export async function serve(
       return log;
     },
   );
+  const url = await listening.catch(async (error: unknown) => {
+    await end('SIGKILL');
+    throw error;
+  });
   return { url, child, log: () => log, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
 }
 
