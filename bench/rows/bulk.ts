@@ -8,8 +8,8 @@ import { load, memory, resetPeak } from '../processes.ts';
 
 const megabytes = 64;
 const bytes = megabytes * 1024 * 1024;
-/** Any of them takes far less than a second. */
-const timeLimitSeconds = 2;
+/** Any of them takes far less than a second where the machine is not busy. */
+const timeLimitSeconds = 20;
 
 interface BulkRow {
   readonly row: string;

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { callerHeaders } from '../contenders/terminals.ts';
 import type { Context, RowGroup } from '../context.ts';
 import { docker, dockerRun, remove, userPrefix } from '../docker.ts';
-import { freePort } from '../processes.ts';
+import { freePorts } from '../processes.ts';
 
 const rows = ['first', 'fifty'] as const;
 
@@ -32,11 +32,11 @@ export const firstRequests: RowGroup = {
 /** @returns milliseconds until the last of so many `docker run` in parallel is healthy */
 export async function bareStarts(context: Context, count: number): Promise<number> {
   const runs = [];
-  for (let index = 0; index < count; index += 1) {
+  for (const port of await freePorts(count)) {
     const name = `${userPrefix}run-${randomUUID().slice(0, 8)}`;
     const home = path.join(context.folder, 'homes', name);
     await mkdir(home, { recursive: true });
-    runs.push({ name, home, port: await freePort() });
+    runs.push({ name, home, port });
   }
   const began = performance.now();
   await Promise.all(runs.map((one) => dockerRun(one, count === 1 ? 5 : 25)));

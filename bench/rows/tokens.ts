@@ -31,32 +31,36 @@ export const tokens: RowGroup = {
   name: 'tokens',
   rows: ['token'],
   async run(context) {
-    const provider = await startProvider();
     const folder = path.join(context.folder, 'tokens');
     await mkdir(folder, { recursive: true });
-    const terminals = await startTerminals({
-      folder,
-      port: await freePort(),
-      variables: { TERMINALS_OIDC_ISSUER: provider.issuer, TERMINALS_OIDC_AUDIENCE: audience },
-    });
+    const provider = await startProvider();
     try {
-      const entrance = (headers: Readonly<Record<string, string>>): Entrance => ({
-        way: 'terminals',
-        url: terminals.url,
-        headers,
-        token: sharedKey,
-        pid: terminals.pid,
-      });
-      const byKey = entrance(callerHeaders(user));
-      const byToken = entrance({ authorization: `Bearer ${provider.token}` });
-      for (const { url, headers } of [byKey, byToken]) await ask(`${url}/small`, headers);
-      await measure(context, byKey, byToken);
+      await withProvider(context, folder, provider);
     } finally {
-      await terminals.stop();
       provider.stop();
     }
   },
 };
+
+async function withProvider(context: Context, folder: string, { issuer, token }: Provider): Promise<void> {
+  const variables = { TERMINALS_OIDC_ISSUER: issuer, TERMINALS_OIDC_AUDIENCE: audience };
+  const terminals = await startTerminals({ folder, port: await freePort(), variables });
+  try {
+    const entrance = (headers: Readonly<Record<string, string>>): Entrance => ({
+      way: 'terminals',
+      url: terminals.url,
+      headers,
+      token: sharedKey,
+      pid: terminals.pid,
+    });
+    const byKey = entrance(callerHeaders(user));
+    const byToken = entrance({ authorization: `Bearer ${token}` });
+    for (const { url, headers } of [byKey, byToken]) await ask(`${url}/small`, headers);
+    await measure(context, byKey, byToken);
+  } finally {
+    await terminals.stop();
+  }
+}
 
 async function measure(
   { measurements, ...context }: Context,
@@ -77,8 +81,14 @@ async function measure(
   }
 }
 
+interface Provider {
+  readonly issuer: string;
+  readonly token: string;
+  stop(): void;
+}
+
 /** An identity provider as far as a verifier sees one: its keys, and a token of a user in a few groups. */
-async function startProvider(): Promise<{ readonly issuer: string; readonly token: string; stop(): void }> {
+async function startProvider(): Promise<Provider> {
   const { publicKey, privateKey } = await generateKeyPair('RS256');
   const keys = [{ ...(await exportJWK(publicKey)), kid: 'bench', alg: 'RS256', use: 'sig' }];
   let issuer = '';
