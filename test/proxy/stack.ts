@@ -30,7 +30,14 @@ import { Reconciler } from '../../src/reconcile/reconciler.ts';
 import { Templates } from '../../src/reconcile/templates.ts';
 import type { Desired } from '../../src/terminal/terminal.ts';
 import { rulesWith } from '../policy/fixtures.ts';
-import { capturedLog, MemoryPolicies, policyOf, temporaryFolder, until } from '../reconcile/harness.ts';
+import {
+  capturedLog,
+  MemoryPolicies,
+  policyOf,
+  temporaryFolder,
+  turns,
+  until,
+} from '../reconcile/harness.ts';
 import { MemoryBackend } from '../reconcile/memory-backend.ts';
 
 export const sharedKey = 'the-shared-key';
@@ -301,6 +308,17 @@ export class RawClient {
 
   untilEnd(): Promise<void> {
     return until(() => this.ended, `the end after ${JSON.stringify(this.received.slice(0, 500))}`);
+  }
+}
+
+/** What a number comes to that no longer grows, though this process, which has all of the sockets, came round many times. */
+export async function settled(amount: () => number): Promise<number> {
+  for (let before = Number.NaN; ; ) {
+    const now = amount();
+    if (now === before) return now;
+    before = now;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await turns();
   }
 }
 
