@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { policyText } from '../policy/fixtures.ts';
+import { policyText, until } from '../policy/fixtures.ts';
 import { adminStack, codeOf } from './admin.ts';
 
 const writes = { TERMINALS_POLICY_WRITES: 'true' };
@@ -92,7 +92,7 @@ test('where writing is allowed a save changes one line, and the terminals hear o
   assert.notEqual(saved.json.revision, before.revision);
   const listed = await call('GET', '/policies/data');
   assert.deepEqual({ ...listed.json, status: null }, { ...saved.json, status: null });
-  while (backend.actual(key)?.limits?.cpuMillis !== 2000) await new Promise(setImmediate);
+  await until('the terminal has it', () => backend.actual(key)?.limits?.cpuMillis === 2000);
 });
 
 test('what the page leaves out when it is off is off; what it has no field for stays', async (t) => {

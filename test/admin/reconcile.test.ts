@@ -5,8 +5,7 @@ import { test } from 'node:test';
 import { StartFailedError } from '../../src/errors.ts';
 import { terminalName } from '../../src/terminal/names.ts';
 import { terminalsHere } from '../command/cli.ts';
-import { policyText } from '../policy/fixtures.ts';
-import { until } from '../reconcile/harness.ts';
+import { policyText, until } from '../policy/fixtures.ts';
 import { adminKey, adminStack, codeOf } from './admin.ts';
 
 test('a reconcile reads the policies anew before it answers, and says their revision and problems', async (t) => {
@@ -31,7 +30,7 @@ test('a reconcile finds what was changed while nobody told of it', async (t) => 
   backend.deaf = true;
   backend.outside(terminal.key, { ...terminal, limits: { ...terminal.limits, memoryBytes: 1 } });
   assert.equal((await call('POST', '/reconcile')).status, 200);
-  await until(() => backend.actual(terminal.key)?.limits?.memoryBytes === 1024 ** 3, 'it is put right');
+  await until('it is put right', () => backend.actual(terminal.key)?.limits?.memoryBytes === 1024 ** 3);
 });
 
 test('a reconcile while the backend is away is a 503, and the policies are read all the same', async (t) => {
@@ -59,7 +58,7 @@ test('a retry goes on with a stalled rollout, and answers with how far it is', a
     const { json } = await call('GET', '/policies/data');
     return json.status.conditions.find(({ status }: { status: string }) => status === 'True');
   };
-  while ((await holds()).type !== 'Stalled') await new Promise(setImmediate);
+  await until('it is stalled', async () => (await holds()).type === 'Stalled');
   assert.equal((await holds()).reason, 'RolloutFailed');
   const { json: status } = await call('GET', '/status');
   assert.deepEqual(status.policies.stalled, ['data']);
@@ -77,7 +76,7 @@ test('a retry goes on with a stalled rollout, and answers with how far it is', a
   assert.equal(retried.status, 200, retried.body);
   assert.equal(retried.json.failures, 0);
   assert.equal(retried.json.stall, null);
-  while ((await holds()).type !== 'Ready') await new Promise(setImmediate);
+  await until('it is ready', async () => (await holds()).type === 'Ready');
   assert.notEqual(backend.actual(key)?.revision, good);
 });
 

@@ -72,11 +72,11 @@ test('after the first, no more are missing at a time than maxUnavailable says', 
   const watch = setInterval(() => {
     most = Math.max(most, images().filter((image) => image === undefined).length);
   }, 0);
+  t.after(() => clearInterval(watch));
   policies.edit(
     now('open-terminal:2', { rollout: { ...steady, when: 'now', idleAfterMinutes: 0, maxUnavailable: 1 } }),
   );
   await until(() => images().every((image) => image === 'open-terminal:2'), 'all are on it');
-  clearInterval(watch);
   assert.ok(most <= 1, `${most} were missing at once`);
 });
 
