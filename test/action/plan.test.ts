@@ -1,8 +1,10 @@
 /** The plan of a pull request: from a running server, by the step of action.yml, to a stand-in for GitHub's API. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
@@ -250,8 +252,10 @@ test('a push to a branch has the summary alone', async (t) => {
 
 test('inputs with words of the shell are words', async (t) => {
   const { push } = await pullRequest(t);
-  const evil = '$(touch /tmp/terminals-evil); `id` "\' --format text';
+  const made = path.join(os.tmpdir(), `terminals-evil-${randomUUID()}`);
+  const evil = `$(touch ${made}); \`touch ${made}\` "' --format text`;
   const { code, out } = await push(next, { paths: evil });
   assert.equal(code, 1);
   assert.ok(out.includes("--format text can't be read"), out);
+  assert.ok(!existsSync(made));
 });

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { setTimeout as wait } from 'node:timers/promises';
-import { temporaryDirectory } from './fixtures.ts';
+import { temporaryDirectory, until } from './fixtures.ts';
 import { type GitServer, Repository, serveGit, sourceOf, told } from './repository.ts';
 
 const basic = (user: string, token: string) => ({
@@ -89,21 +89,23 @@ describe('a repository by http', () => {
 
   test('keeps the token out of arguments and files', async () => {
     const { server, url, tokenFile, directory } = await served();
-    writeFileSync(tokenFile, 'first-token');
-    server.behaviour = basic('x-access-token', 'first-token');
+    // Nobody else's process has it in its arguments.
+    const token = randomUUID();
+    writeFileSync(tokenFile, token);
+    server.behaviour = basic('x-access-token', token);
     const source = sourceOf(url, { tokenFile, directory });
     await source.read();
-    const encoded = Buffer.from('x-access-token:first-token').toString('base64');
-    for (const secret of ['first-token', encoded]) {
+    const encoded = Buffer.from(`x-access-token:${token}`).toString('base64');
+    for (const secret of [token, encoded]) {
       assert.throws(() => execFileSync('grep', ['-r', '-l', '-F', secret, directory], { stdio: 'pipe' }));
     }
     server.behaviour = 'hang';
     const reading = source.read();
     const asked = server.requests.length;
-    while (server.requests.length === asked) await wait(5);
+    await until('it is asked', () => server.requests.length > asked);
     const commands = execFileSync('ps', ['-A', '-ww', '-o', 'args'], { encoding: 'utf8' });
     assert.match(commands, /git ls-remote/);
-    assert.doesNotMatch(commands, new RegExp(`first-token|${encoded}`));
+    assert.doesNotMatch(commands, new RegExp(`${token}|${encoded}`));
     server.behaviour = 'broken';
     for (const request of server.requests) request.socket.destroy();
     await reading;
@@ -135,7 +137,7 @@ describe('a repository by http', () => {
     source.watch(() => undefined, ended.signal);
     const asked = server.requests.length;
     const reading = told(source);
-    while (server.requests.length === asked) await wait(5);
+    await until('it is asked', () => server.requests.length > asked);
     ended.abort();
     assert.match((await reading)[url] ?? '', /shutting down/);
   });
