@@ -1,6 +1,6 @@
 /** The main job as Open WebUI sees it, on every backend: a policy file in, each user's own terminal out. */
 import assert from 'node:assert/strict';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -15,6 +15,8 @@ const backends = [
   { backend: 'process', workers: 1, skip: false },
 ] as const;
 
+/** A process that sleeps so long is none of another test: some backends have all terminals on one host. */
+const sleepsFor = () => randomInt(100_000, 1_000_000);
 /** Twenty start at once, on whatever machine. */
 const usual = { idleTimeoutMinutes: 30, startTimeoutSeconds: 120 };
 
@@ -113,15 +115,16 @@ for (const { backend, workers, skip } of backends) {
 
     test('a restart finds the same terminals with the same keys', async () => {
       const user = randomUUID();
+      const seconds = sleepsFor();
       const mark = '/tmp/mark-of-a-restart';
       await asUser(program, user).execute(
-        `echo $$ > ${mark}-${user}; sleep 600 > /dev/null 2>&1 & echo started`,
+        `echo $$ > ${mark}-${user}; sleep ${seconds} > /dev/null 2>&1 & echo started`,
       );
       await program.stop();
       program = await serve(place.variables);
       assert.match(
         await asUser(program, user).execute(
-          `pgrep -f '[s]leep 600' > /dev/null && echo alive; cat ${mark}-${user}`,
+          `pgrep -f '[s]leep ${seconds}' > /dev/null && echo alive; cat ${mark}-${user}`,
         ),
         /^alive\n\d+$/,
       );
@@ -129,11 +132,12 @@ for (const { backend, workers, skip } of backends) {
 
     test('killed without warning, it takes up what ran', async () => {
       const user = randomUUID();
-      await asUser(program, user).execute('sleep 700 > /dev/null 2>&1 & echo started');
+      const seconds = sleepsFor();
+      await asUser(program, user).execute(`sleep ${seconds} > /dev/null 2>&1 & echo started`);
       await program.kill();
       program = await serve(place.variables);
       assert.equal(
-        await asUser(program, user).execute("pgrep -f '[s]leep 700' > /dev/null && echo alive"),
+        await asUser(program, user).execute(`pgrep -f '[s]leep ${seconds}' > /dev/null && echo alive`),
         'alive',
       );
     });
@@ -141,7 +145,8 @@ for (const { backend, workers, skip } of backends) {
     test('an idle terminal is stopped, and comes back with its files', async () => {
       const user = randomUUID();
       const alice = asUser(program, user, 'short');
-      await alice.execute('echo kept > ~/kept.txt; sleep 800 > /dev/null 2>&1 & echo started');
+      const seconds = sleepsFor();
+      await alice.execute(`echo kept > ~/kept.txt; sleep ${seconds} > /dev/null 2>&1 & echo started`);
       await waitFor(
         async () => {
           const { out } = await command(['list', '--json'], place.variables);
@@ -151,7 +156,7 @@ for (const { backend, workers, skip } of backends) {
         15_000,
         () => program.log().slice(-2000),
       );
-      assert.equal(await alice.execute("cat ~/kept.txt; pgrep -f '[s]leep 800' || true"), 'kept');
+      assert.equal(await alice.execute(`cat ~/kept.txt; pgrep -f '[s]leep ${seconds}' || true`), 'kept');
     });
 
     test('a broken policy file changes nothing and says where it is broken', async () => {

@@ -89,7 +89,8 @@ async function filesBelow(folder: string): Promise<readonly (readonly [string, s
   const own = path.join(folder, '.terminals');
   const entries = await readdir(own, { recursive: true, withFileTypes: true });
   const files = entries
-    .filter((entry) => entry.isFile())
+    // A file that is being written has another name in a moment.
+    .filter((entry) => entry.isFile() && !entry.name.endsWith('.new'))
     .map(({ parentPath, name }) => path.join(parentPath, name));
   return Promise.all(files.map(async (file) => [file, await readFile(file, 'utf8')] as const));
 }
