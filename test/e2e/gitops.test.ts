@@ -14,6 +14,7 @@ import { promisify } from 'node:util';
 import { docker, imageWith } from '../backend/docker/engine.ts';
 import { withoutDocker } from '../engines.ts';
 import { policyText } from '../policy/fixtures.ts';
+import { deleteAll } from './place.ts';
 import { asUser, command, key, removeFolder, serve, temporaryFolder, waitFor } from './program.ts';
 
 const run = promisify(execFile);
@@ -118,12 +119,14 @@ test('twenty users work through a broken commit, a bad image and a good one', {
     TERMINALS_POLICIES_GIT_INTERVAL: '0',
     TERMINALS_POLICIES_GIT_WEBHOOK_SECRET: webhookSecret,
   };
+  // Whatever else is there would be counted.
+  await deleteAll(variables);
   const program = await serve(variables);
   const workers = new Map(users.map((user) => [user, new Worker()]));
   t.after(async () => {
     await Promise.allSettled([...workers.values()].map((worker) => worker.end()));
     await program.stop();
-    await command(['delete', '--all', '--yes'], variables);
+    await deleteAll(variables);
     await removeFolder(folder);
   });
 

@@ -11,15 +11,8 @@ import { WebSocket } from 'ws';
 import { withoutOpenWebUi } from '../engines.ts';
 import { policyText } from '../policy/fixtures.ts';
 import { type Caller, type OpenWebUi, openWebUi, secretKey } from './open-webui.ts';
-import {
-  command,
-  key,
-  type RunningProgram,
-  removeFolder,
-  serve,
-  temporaryFolder,
-  waitFor,
-} from './program.ts';
+import { deleteAll } from './place.ts';
+import { key, type RunningProgram, removeFolder, serve, temporaryFolder, waitFor } from './program.ts';
 
 const { TERMINALS_TEST_OPEN_WEBUI: program = '', TERMINALS_TEST_CHROMIUM: browser = '/usr/bin/chromium' } =
   process.env;
@@ -32,7 +25,7 @@ const forAll = {
 
 describe('the real Open WebUI', { skip: withoutOpenWebUi(program, browser), timeout: 600_000 }, () => {
   let folder: string;
-  let variables: Record<string, string>;
+  let variables: Record<string, string> | undefined;
   let web: OpenWebUi;
   let terminals: RunningProgram;
   let bob: Caller;
@@ -83,7 +76,8 @@ describe('the real Open WebUI', { skip: withoutOpenWebUi(program, browser), time
   after(async () => {
     await terminals?.stop();
     await web?.stop();
-    await command(['delete', '--all', '--yes'], variables);
+    // Without them it would be those of this machine's own configuration.
+    if (variables) await deleteAll(variables);
     await removeFolder(folder);
   });
 

@@ -19,6 +19,11 @@ export interface Place {
   clear(): Promise<void>;
 }
 
+/** Deletes all terminals of the backend, also those that an earlier run left; no program may be using them. */
+export async function deleteAll(variables: Record<string, string>): Promise<void> {
+  await command(['delete', '--all', '--yes'], variables);
+}
+
 export async function makePlace(backend: string, extra: Record<string, string> = {}): Promise<Place> {
   const folder = await temporaryFolder();
   const policies = path.join(folder, 'policies');
@@ -39,7 +44,7 @@ export async function makePlace(backend: string, extra: Record<string, string> =
       await rename(`${file}.new`, file);
     },
     async clear() {
-      await command(['delete', '--all', '--yes'], variables);
+      await deleteAll(variables);
       await removeFolder(folder);
     },
   };

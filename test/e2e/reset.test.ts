@@ -83,7 +83,11 @@ test('on processes', async (t) => resetOnce(t, 'process', await dataDirectory(t)
 describe('on Docker', { skip: await withoutDocker() }, () => {
   test('too', async (t) => {
     const folder = await temporaryFolder();
-    await resetOnce(t, 'docker', path.join(folder, 'data'));
-    t.after(() => removeFolder(folder));
+    try {
+      await resetOnce(t, 'docker', path.join(folder, 'data'));
+    } finally {
+      // Hooks run in the order of their making: after the one that ends the program.
+      t.after(() => removeFolder(folder));
+    }
   });
 });

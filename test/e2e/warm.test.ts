@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { docker } from '../backend/docker/engine.ts';
 import { withoutDocker } from '../engines.ts';
-import { makePlace, type Place } from './place.ts';
+import { deleteAll, makePlace, type Place } from './place.ts';
 import { asUser, command, key, type RunningProgram, serve, waitFor } from './program.ts';
 
 const policy = 'ready';
@@ -56,6 +56,8 @@ describe('terminals that are warm', { skip: await withoutDocker() }, () => {
 
   before(async () => {
     place = await makePlace('docker', { TERMINALS_MAX_TERMINALS: '24' });
+    // Whatever else is there would be counted.
+    await deleteAll(place.variables);
     await declare({ warm: 5 });
     program = await serve(place.variables);
   });
