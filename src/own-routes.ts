@@ -55,8 +55,9 @@ export function ownRoutes(parts: OwnRoutesParts): (app: FastifyInstance) => void
   const { config, backend, version, policies, discovery, authenticator, audit, log } = parts;
   return (app) => {
     const access = adminAccess(parts);
-    const { kind, unenforced } = backend;
-    healthRoutes(app, { version, backend: kind, unenforced, notReady: parts.notReady });
+    const { kind } = backend;
+    const { notReady } = parts;
+    healthRoutes(app, { version, backend: kind, unenforced: () => backend.unenforced, notReady });
     discoveryRoute(app, { discovery, authenticator, policies, log });
     const sources = {
       ...parts,

@@ -30,6 +30,7 @@ function lets(method: string, path: string): boolean {
 const id = 'a'.repeat(64);
 const needed: readonly (readonly [method: string, path: string])[] = [
   ['GET', '/_ping'],
+  ['GET', '/info'],
   ['GET', '/events'],
   ['GET', '/containers/json'],
   ['GET', `/containers/${id}/json`],

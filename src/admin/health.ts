@@ -5,8 +5,8 @@ import type { BackendKind } from '../backend/backend.ts';
 export interface HealthOptions {
   readonly version: string;
   readonly backend: BackendKind;
-  /** What the backend can't enforce, in words. */
-  readonly unenforced: readonly string[];
+  /** What the backend can't enforce, in words: some of it is known only once the engine has answered. */
+  readonly unenforced: () => readonly string[];
   /** Why it is not ready; empty when it is. */
   readonly notReady: () => readonly string[];
 }
@@ -24,6 +24,6 @@ export function healthRoutes(app: FastifyInstance, options: HealthOptions): void
       'Policy-driven controller and proxy that gives every Open WebUI user their own Open Terminal',
     version: options.version,
     backend: options.backend,
-    unenforced: options.unenforced,
+    unenforced: options.unenforced(),
   }));
 }

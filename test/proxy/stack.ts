@@ -144,7 +144,7 @@ export async function stack(t: TestContext, options: StackOptions = {}): Promise
       healthRoutes(server, {
         version: '1.2.3',
         backend: backend.kind,
-        unenforced: ['cpu limit'],
+        unenforced: () => ['cpu limit'],
         notReady: options.notReady ?? (() => []),
       });
       adminApi(server, {

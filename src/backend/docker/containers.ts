@@ -9,6 +9,7 @@ import type { Actual, Address, TerminalKey } from '../../terminal/terminal.ts';
 import { isHealthy } from '../health.ts';
 import type { Claims } from './claims.ts';
 import { accepting, engineCall, faultOf, statusOf } from './engine.ts';
+import type { HeldLimits } from './held-limits.ts';
 import type { Networks } from './network.ts';
 import { type Addresses, addressesOf, nameOf, networkCutFrom, observe } from './observe.ts';
 
@@ -20,6 +21,8 @@ export interface ContainersOptions {
   readonly publishHost: string;
   /** In those of the operator's choice nothing is published, and terminals have names. */
   readonly networks: Pick<Networks, 'configured' | 'has'>;
+  /** Which limits the engine holds. */
+  readonly held: Pick<HeldLimits, 'known' | 'holds'>;
 }
 
 export class Containers {
@@ -39,7 +42,9 @@ export class Containers {
   async inspect(nameOrId: string, signal: AbortSignal): Promise<ContainerInspectInfo | null> {
     try {
       const container = this.#docker.getContainer(nameOrId);
-      return await engineCall(signal, (abortSignal) => container.inspect({ abortSignal }));
+      const info = await engineCall(signal, (abortSignal) => container.inspect({ abortSignal }));
+      await this.#options.held.known();
+      return info;
     } catch (error) {
       if (statusOf(error) === 404) return null;
       throw faultOf(error);
@@ -63,6 +68,7 @@ export class Containers {
       address: (addresses) => this.#bestAddress(addresses),
       publishHost: this.#options.publishHost,
       cutFrom: (container) => this.cutFrom(container),
+      holds: (limit) => this.#options.held.holds(limit),
       wasHealthy: (id, startedAt) => this.#healthy.get(id) === startedAt,
       now: Date.now(),
     });

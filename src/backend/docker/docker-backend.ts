@@ -25,6 +25,7 @@ import { labels, limitsConfig } from './container.ts';
 import { Containers } from './containers.ts';
 import { Creation } from './creation.ts';
 import { accepting, engineCall, faultOf, reasonOf, statusOf } from './engine.ts';
+import { HeldLimits } from './held-limits.ts';
 import { Homes } from './homes.ts';
 import { Images } from './images.ts';
 import { Listing } from './listing.ts';
@@ -52,14 +53,16 @@ export interface DockerBackendOptions {
 }
 
 const stopSeconds = 10;
+/** By no engine. */
+const neverEnforced = ['persistence.size', 'resources.requests', 'podTemplate'];
 
 export class DockerBackend implements Backend {
   readonly kind = 'docker';
-  readonly unenforced: readonly string[] = ['persistence.size', 'resources.requests', 'podTemplate'];
   readonly platform: Readonly<Record<string, string>>;
   readonly #docker: Docker;
   readonly #images: Images;
   readonly #networks: Networks;
+  readonly #held: HeldLimits;
   readonly #baking: Baking;
   readonly #claims: Claims;
   readonly #claiming: Claiming;
@@ -81,7 +84,9 @@ export class DockerBackend implements Backend {
     this.#claims = new Claims(dataDir, log);
     const claims = this.#claims;
     this.#networks = attached;
-    this.#containers = new Containers({ docker, claims, publishHost, networks: attached });
+    this.#held = new HeldLimits(docker, log);
+    const held = this.#held;
+    this.#containers = new Containers({ docker, claims, publishHost, networks: attached, held });
     this.#claiming = new Claiming({ docker, claims, containers: this.#containers, log });
     this.#starts = new Starts({ ...common, containers: this.#containers });
     this.#homes = new Homes({ docker, images, dataDir });
@@ -104,6 +109,10 @@ export class DockerBackend implements Backend {
       log,
     });
     this.platform = platformOf(networks, mounts);
+  }
+
+  get unenforced(): readonly string[] {
+    return [...neverEnforced, ...this.#held.missing];
   }
 
   // --- observing ----------------------------------------------------------

@@ -80,6 +80,8 @@ export interface Viewpoint {
   readonly publishHost: string;
   /** The network that a container was cut from and would be made in today; null: there is none such. */
   cutFrom(info: ContainerInspectInfo): string | null;
+  /** Whether the engine holds a limit; of one that it discards it says 0. */
+  holds(limit: keyof Limits): boolean;
   /** This container was seen healthy since it started. */
   wasHealthy(id: string, startedAt: number): boolean;
   readonly now: number;
@@ -96,7 +98,7 @@ export function observe(info: ContainerInspectInfo, viewpoint: Viewpoint): Actua
     name: nameOf(info),
     revision: (containerLabels[labels.revision] ?? '') as Revision,
     fingerprint: parseFingerprint(containerLabels[labels.fingerprint]),
-    limits: limitsOf(info),
+    limits: limitsOf(info, viewpoint),
     idleTimeoutMs: Number(containerLabels[labels.idleTimeout]) || 0,
     ...(cut === null ? {} : { astray: [{ field: 'network', from: null, to: cut }] }),
   };
@@ -140,11 +142,12 @@ function apiKeyOf(info: ContainerInspectInfo): string | null {
   return info.Config.Env?.find((variable) => variable.startsWith(prefix))?.slice(prefix.length) ?? null;
 }
 
-function limitsOf({ HostConfig: host }: ContainerInspectInfo): Limits {
+function limitsOf({ HostConfig: host }: ContainerInspectInfo, { holds }: Viewpoint): Partial<Limits> {
+  const cpuMillis = host.CpuPeriod ? Math.round(((host.CpuQuota ?? 0) * 1_000) / host.CpuPeriod) : 0;
   return {
-    cpuMillis: host.CpuPeriod ? Math.round(((host.CpuQuota ?? 0) * 1_000) / host.CpuPeriod) : 0,
-    memoryBytes: host.Memory ?? 0,
-    pids: host.PidsLimit ?? 0,
+    ...(holds('cpuMillis') ? { cpuMillis } : {}),
+    ...(holds('memoryBytes') ? { memoryBytes: host.Memory ?? 0 } : {}),
+    ...(holds('pids') ? { pids: host.PidsLimit ?? 0 } : {}),
   };
 }
 

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Docker } from '../../../src/backend/docker/client.ts';
 import { StartFailedError } from '../../../src/errors.ts';
+import { limitChanges } from '../../../src/terminal/changes.ts';
 import { withoutDocker } from '../../engines.ts';
+import { capturedLog } from '../../reconcile/harness.ts';
 import { docker, execute, limitsFrom, never, placeFor, quiet, readLimits } from './engine.ts';
 
 describe('limits of a container', { skip: await withoutDocker() }, () => {
@@ -68,6 +71,50 @@ describe('limits of a container', { skip: await withoutDocker() }, () => {
       assert.equal(await execute(alice, 'echo here'), 'here');
     });
   }
+
+  test('one that the engine can not hold is none of what is observed, and said to be not enforced', async (t) => {
+    const place = await placeFor(t);
+    const client = new Docker();
+    const info = { CpuCfsQuota: true, MemoryLimit: false, PidsLimit: false };
+    const asked = t.mock.method(client, 'info', async () => info);
+    const { log, lines } = await capturedLog();
+    const backend = place.backend({ docker: client, log });
+    const desired = place.desired('alice');
+    const alice = await backend.create(desired, quiet, never);
+    // As such an engine leaves it: with other limits than were asked for.
+    await docker.getContainer(alice.name).update({ PidsLimit: 55 });
+    const listed = (await backend.list(never)).find(({ name }) => name === alice.name);
+    for (const actual of [alice, await backend.inspect(desired.key, never), listed]) {
+      assert.deepEqual(actual?.limits, { cpuMillis: 500 });
+      assert.deepEqual(limitChanges(actual.limits, desired.limits), []);
+    }
+    const missing = ['resources.limits.memory', 'resources.limits.pids'];
+    assert.deepEqual(backend.unenforced.slice(-2), missing);
+    assert.deepEqual(
+      lines.flatMap(({ unenforced }) => (unenforced === undefined ? [] : [unenforced])),
+      [missing],
+    );
+    assert.equal(asked.mock.callCount(), 1);
+  });
+
+  test('an engine that does not say which it holds is taken for one that holds all, and asked again', async (t) => {
+    const place = await placeFor(t);
+    const client = new Docker();
+    const answers = [() => Promise.reject(new Error('not now')), async () => ({ PidsLimit: false })];
+    t.mock.method(client, 'info', () => answers.shift()?.());
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+    const backend = place.backend({ docker: client });
+    const { limits } = place.desired('alice');
+    const { key, limits: held } = await backend.create(place.desired('alice'), quiet, never);
+    assert.deepEqual(held, limits);
+    assert.ok(!backend.unenforced.includes('resources.limits.pids'));
+    assert.deepEqual((await backend.inspect(key, never))?.limits, limits);
+    t.mock.timers.tick(10_000);
+    const { cpuMillis, memoryBytes } = limits;
+    assert.deepEqual((await backend.inspect(key, never))?.limits, { cpuMillis, memoryBytes });
+    assert.ok(backend.unenforced.includes('resources.limits.pids'));
+    assert.deepEqual((await backend.inspect(key, never))?.limits, { cpuMillis, memoryBytes });
+  });
 
   test('limits that the engine refuses are told in its words, and leave no container', async (t) => {
     const place = await placeFor(t);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Claims } from '../../../src/backend/docker/claims.ts';
 import { Containers } from '../../../src/backend/docker/containers.ts';
+import { HeldLimits } from '../../../src/backend/docker/held-limits.ts';
 import { Networks } from '../../../src/backend/docker/network.ts';
 import type { RunningTerminal } from '../../../src/terminal/terminal.ts';
 import { withoutDocker } from '../../engines.ts';
@@ -91,7 +92,8 @@ describe('the network of terminals', { skip: await withoutDocker() }, () => {
     const { name } = await place.backend().create(place.desired('alice'), quiet, never);
     const claims = new Claims(place.dataDir, silent);
     const networks = new Networks(docker, [], silent);
-    const containers = new Containers({ docker, claims, publishHost: '127.0.0.1', networks });
+    const held = new HeldLimits(docker, silent);
+    const containers = new Containers({ docker, claims, publishHost: '127.0.0.1', networks, held });
     const info = await containers.inspect(name, never);
     const [, published] = info ? containers.candidates(info) : [];
     assert.ok(info && published);
