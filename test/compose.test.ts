@@ -36,6 +36,7 @@ const needed: readonly (readonly [method: string, path: string])[] = [
   ['GET', `/containers/${id}/json`],
   ['GET', '/containers/terminals-data-science-alice_x.y/json'],
   ['GET', `/containers/${id}/logs`],
+  ['GET', '/containers/terminals-default-alice/stats'],
   ['GET', '/images/ghcr.io/open-webui/open-terminal:latest/json'],
   ['GET', `/images/r.example:5000/a/b@sha256:${id}/json`],
   ['GET', '/images/json'],

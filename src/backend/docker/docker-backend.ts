@@ -4,7 +4,6 @@
  */
 import type { ContainerInspectInfo } from 'dockerode';
 import type { Logger } from 'pino';
-import { StartFailedError } from '../../errors.ts';
 import { terminalName } from '../../terminal/names.ts';
 import type {
   Actual,
@@ -21,10 +20,10 @@ import { Baking, type BakingOptions } from './baking.ts';
 import { Claiming } from './claiming.ts';
 import { Claims } from './claims.ts';
 import { Docker } from './client.ts';
-import { labels, limitsConfig } from './container.ts';
+import { labels } from './container.ts';
 import { Containers } from './containers.ts';
 import { Creation } from './creation.ts';
-import { accepting, engineCall, faultOf, reasonOf, statusOf } from './engine.ts';
+import { accepting, engineCall, faultOf } from './engine.ts';
 import { HeldLimits } from './held-limits.ts';
 import { Homes } from './homes.ts';
 import { Images } from './images.ts';
@@ -32,6 +31,7 @@ import { Listing } from './listing.ts';
 import { NetworkGoneError, Networks } from './network.ts';
 import { isOurs, networkCutFrom } from './observe.ts';
 import { Starts } from './starts.ts';
+import { Updating } from './updating.ts';
 
 export interface DockerBackendOptions {
   /** Absolute path of the homes, as this process sees it. */
@@ -61,7 +61,6 @@ export class DockerBackend implements Backend {
   readonly platform: Readonly<Record<string, string>>;
   readonly #docker: Docker;
   readonly #images: Images;
-  readonly #networks: Networks;
   readonly #held: HeldLimits;
   readonly #baking: Baking;
   readonly #claims: Claims;
@@ -71,6 +70,7 @@ export class DockerBackend implements Backend {
   readonly #homes: Homes;
   readonly #secrets: SecretFiles;
   readonly #creation: Creation;
+  readonly #updating: Updating;
   readonly #listing: Listing;
 
   constructor({ dataDir, networks, publishHost, mounts, log, baking, ...options }: DockerBackendOptions) {
@@ -83,7 +83,6 @@ export class DockerBackend implements Backend {
     this.#baking = new Baking({ ...common, ...baking });
     this.#claims = new Claims(dataDir, log);
     const claims = this.#claims;
-    this.#networks = attached;
     this.#held = new HeldLimits(docker, log);
     const held = this.#held;
     this.#containers = new Containers({ docker, claims, publishHost, networks: attached, held });
@@ -101,6 +100,7 @@ export class DockerBackend implements Backend {
       publishHost,
       mounts,
     });
+    this.#updating = new Updating({ docker, containers: this.#containers, networks: attached });
     this.#listing = new Listing({
       docker,
       claims,
@@ -184,42 +184,8 @@ export class DockerBackend implements Backend {
     return now.some(([name, value]) => !environment.has(`${name}=${value}`));
   }
 
-  async update(desired: Desired, signal: AbortSignal): Promise<Actual> {
-    const container = this.#docker.getContainer(desired.name);
-    try {
-      const limits = limitsConfig(desired.limits);
-      await engineCall(signal, (abortSignal) => container.update({ ...limits, abortSignal }));
-    } catch (error) {
-      if (statusOf(error) === null) throw error;
-      throw new StartFailedError(
-        `The limits of ${desired.name} can't be changed in place: ${reasonOf(error)}.`,
-        'A memory limit below what is in use waits until the terminal uses less.',
-        { cause: error },
-      );
-    }
-    let info = await this.#containers.inspectOf(desired.key, signal);
-    const cut = info && this.#containers.cutFrom(info);
-    if (cut !== null) {
-      await this.#reconnect(desired, cut, signal);
-      info = await this.#containers.inspectOf(desired.key, signal);
-    }
-    const actual = info && this.#containers.observe(info);
-    if (actual) return actual;
-    throw new StartFailedError(`The container ${desired.name} is gone.`, 'The next request makes it anew.');
-  }
-
-  /** Puts it back into the network that somebody cut it from. */
-  async #reconnect({ name }: Desired, cut: string, signal: AbortSignal): Promise<void> {
-    try {
-      await this.#networks.rejoin(name, cut, signal);
-    } catch (error) {
-      if (statusOf(error) === null) throw error;
-      throw new StartFailedError(
-        `${name} can't be put back into the network "${cut}": ${reasonOf(error)}.`,
-        `Try "docker network connect ${cut} ${name}", or stop the terminal: the next start makes it anew.`,
-        { cause: error },
-      );
-    }
+  update(desired: Desired, signal: AbortSignal): Promise<Actual> {
+    return this.#updating.update(desired, signal);
   }
 
   async stop(key: TerminalKey, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Docker } from '../../../src/backend/docker/client.ts';
+import { memoryUsed } from '../../../src/backend/docker/updating.ts';
 import { StartFailedError } from '../../../src/errors.ts';
 import { limitChanges } from '../../../src/terminal/changes.ts';
 import { withoutDocker } from '../../engines.ts';
@@ -43,6 +44,40 @@ describe('limits of a container', { skip: await withoutDocker() }, () => {
     assert.equal(after.Id, before.Id);
     assert.equal(after.State.Pid, before.State.Pid);
     assert.equal(after.State.StartedAt, before.State.StartedAt);
+  });
+
+  test('a memory limit below what is in use waits until that has ended: nothing is killed, and all else is changed', async (t) => {
+    const place = await placeFor(t);
+    const backend = place.backend();
+    const before = { cpu: 1, memory: '512Mi', pids: 200 };
+    const alice = await backend.create(
+      place.desired('alice', { resources: { limits: before } }),
+      quiet,
+      never,
+    );
+    const holding =
+      "python3 -c 'import time; held = bytearray(300 << 20); print(1, flush=True); time.sleep(999)'";
+    const pid = await execute(
+      alice,
+      `${holding} > /tmp/held 2>&1 & pid=$!; until grep -q 1 /tmp/held; do sleep .1; done; echo $pid`,
+    );
+    const limits = { cpu: '250m', memory: '160Mi', pids: 99 };
+    const desired = place.desired('alice', { resources: { limits } });
+    await assert.rejects(backend.update(desired, never), (error: unknown) => {
+      assert.ok(error instanceof StartFailedError);
+      assert.match(error.message, /can't be lowered in place to 160 MiB: it uses 3\d\d MiB\.$/);
+      assert.match(error.hint, /waits until the terminal uses less/);
+      return true;
+    });
+    assert.equal(await execute(alice, `kill -0 ${pid} && echo runs`), 'runs');
+    const others = { cpuMillis: 250, memoryBytes: 512 * 1024 ** 2, pids: 99 };
+    assert.deepEqual(limitsFrom(await execute(alice, readLimits)), others);
+    const seen = await backend.inspect(desired.key, never);
+    assert.deepEqual([seen?.phase, seen?.limits], ['Running', others]);
+
+    await execute(alice, `kill ${pid}; while kill -0 ${pid}; do sleep .1; done 2> /dev/null`);
+    assert.deepEqual((await backend.update(desired, never)).limits, desired.limits);
+    assert.deepEqual(limitsFrom(await execute(alice, readLimits)), desired.limits);
   });
 
   test('what uses more memory than its limit is killed, and the terminal with its limit goes on', async (t) => {
@@ -136,4 +171,11 @@ describe('limits of a container', { skip: await withoutDocker() }, () => {
       /terminals-.*No such container/,
     );
   });
+});
+
+test('memory is in use but for the files that nobody reads any more, in control groups of both versions', () => {
+  assert.equal(memoryUsed({ usage: 900, stats: { inactive_file: 300 } }), 600);
+  assert.equal(memoryUsed({ usage: 900, stats: { inactive_file: 1, total_inactive_file: 300 } }), 600);
+  assert.equal(memoryUsed({ usage: 900 }), 900);
+  assert.equal(memoryUsed({}), 0);
 });
