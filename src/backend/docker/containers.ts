@@ -4,6 +4,7 @@
  */
 import type Docker from 'dockerode';
 import type { ContainerInspectInfo } from 'dockerode';
+import { LRUCache } from 'lru-cache';
 import { terminalName } from '../../terminal/names.ts';
 import type { Actual, Address, TerminalKey } from '../../terminal/terminal.ts';
 import { isHealthy } from '../health.ts';
@@ -25,11 +26,21 @@ export interface ContainersOptions {
   readonly held: Pick<HeldLimits, 'known' | 'holds'>;
 }
 
+/** Of how many containers it is remembered whether they answered. */
+const mostRemembered = 5_000;
+
+/** What came of a container's start. */
+interface Answer {
+  readonly startedAt: number;
+  /** False: it ran out of its time. */
+  readonly answered: boolean;
+}
+
 export class Containers {
   readonly #docker: Docker;
   readonly #options: ContainersOptions;
-  /** When each container we saw healthy had started, by its id. */
-  readonly #healthy = new Map<string, number>();
+  /** Of each container that we waited for or asked, by its id. */
+  readonly #answers = new LRUCache<string, Answer>({ max: mostRemembered });
   /** Whether containers' own addresses can be reached from here; null: not tried yet. */
   #direct: boolean | null = null;
 
@@ -46,8 +57,9 @@ export class Containers {
       await this.#options.held.known();
       return info;
     } catch (error) {
-      if (statusOf(error) === 404) return null;
-      throw faultOf(error);
+      if (statusOf(error) !== 404) throw faultOf(error);
+      this.#answers.delete(nameOrId);
+      return null;
     }
   }
 
@@ -69,7 +81,7 @@ export class Containers {
       publishHost: this.#options.publishHost,
       cutFrom: (container) => this.cutFrom(container),
       holds: (limit) => this.#options.held.holds(limit),
-      wasHealthy: (id, startedAt) => this.#healthy.get(id) === startedAt,
+      answered: (id, startedAt) => this.#answered(id, startedAt),
       now: Date.now(),
     });
   }
@@ -80,12 +92,13 @@ export class Containers {
     return made !== null && this.#options.networks.has(nameOf(info), made) ? made : null;
   }
 
-  /** As `observe`; one that started before this process could see it answer is asked whether it does. */
+  /** As `observe`; one that was not seen to answer, or not in time, is asked whether it does by now. */
   async observeAsked(info: ContainerInspectInfo, signal: AbortSignal): Promise<Actual | null> {
     const actual = this.observe(info);
     const address = this.#bestAddress(addressesOf(info, this.#options.publishHost));
-    if (actual?.phase !== 'Provisioning' || address === null) return actual;
-    if (await isHealthy(address, signal)) this.#sawHealthy(info);
+    const late = this.#answered(info.Id, startOf(info)) === false && !info.State.Paused;
+    if (address === null || (actual?.phase !== 'Provisioning' && !late)) return actual;
+    if (await isHealthy(address, signal)) this.#note(info, true);
     return this.observe(info);
   }
 
@@ -101,33 +114,44 @@ export class Containers {
   /** It answered at this address since it started. */
   answered(info: ContainerInspectInfo, address: Address): void {
     this.#direct ??= sameAddress(address, addressesOf(info, this.#options.publishHost).direct);
-    this.#sawHealthy(info);
+    this.#note(info, true);
+  }
+
+  /** It did not answer within the time that its start may take: it is broken until it does. */
+  ranOutOfTime(info: ContainerInspectInfo): void {
+    this.#note(info, false);
   }
 
   /** Removes a container, whether it runs or not; one that is not there is no error. */
   async remove(id: string, signal: AbortSignal): Promise<void> {
-    this.#healthy.delete(id);
     const container = this.#docker.getContainer(id);
     try {
       await engineCall(signal, (abortSignal) => container.remove({ force: true, v: true, abortSignal }));
     } catch (error) {
-      if (statusOf(error) === 404) return;
-      if (statusOf(error) !== 409) throw faultOf(error);
-      // It is being removed already; its name is free when that has ended.
-      const ended = engineCall(signal, (abortSignal) =>
-        container.wait({ condition: 'removed', abortSignal }),
-      );
-      await accepting(ended, [404]);
+      if (statusOf(error) === 409) {
+        // It is being removed already; its name is free when that has ended.
+        const ended = engineCall(signal, (abortSignal) =>
+          container.wait({ condition: 'removed', abortSignal }),
+        );
+        await accepting(ended, [404]);
+      } else if (statusOf(error) !== 404) throw faultOf(error);
     }
+    // Not before: one that could not be removed is what it was.
+    this.#answers.delete(id);
   }
 
   /** Forgets what it saw. */
   clear(): void {
-    this.#healthy.clear();
+    this.#answers.clear();
   }
 
-  #sawHealthy({ Id, State }: ContainerInspectInfo): void {
-    this.#healthy.set(Id, Date.parse(State.StartedAt));
+  #answered(id: string, startedAt: number): boolean | null {
+    const known = this.#answers.get(id);
+    return known?.startedAt === startedAt ? known.answered : null;
+  }
+
+  #note(info: ContainerInspectInfo, answered: boolean): void {
+    this.#answers.set(info.Id, { startedAt: startOf(info), answered });
   }
 
   /** A container's own address is more than twice as fast as its published port, where it can be reached. */
@@ -140,6 +164,10 @@ export class Containers {
   #indirect({ named, published }: Addresses): Address | null {
     return this.#options.networks.configured ? named : published;
   }
+}
+
+function startOf({ State }: ContainerInspectInfo): number {
+  return Date.parse(State.StartedAt);
 }
 
 function sameAddress(a: Address, b: Address | null): boolean {

@@ -82,8 +82,8 @@ export interface Viewpoint {
   cutFrom(info: ContainerInspectInfo): string | null;
   /** Whether the engine holds a limit; of one that it discards it says 0. */
   holds(limit: keyof Limits): boolean;
-  /** This container was seen healthy since it started. */
-  wasHealthy(id: string, startedAt: number): boolean;
+  /** Whether this container answered since it started; false: it ran out of its time to, null: it is not known. */
+  answered(id: string, startedAt: number): boolean | null;
   readonly now: number;
 }
 
@@ -120,8 +120,13 @@ export function observe(info: ContainerInspectInfo, viewpoint: Viewpoint): Actua
     const detail = apiKey === null ? 'the container has no key' : address;
     return { ...observed, phase: 'Error', detail, recover: 'replace' };
   }
+  const answered = viewpoint.answered(info.Id, startedAt);
+  if (answered === false) {
+    const detail = 'it did not answer within the time that its start may take';
+    return { ...observed, phase: 'Error', detail, recover: 'replace' };
+  }
   const young = viewpoint.now - startedAt < (Number(containerLabels[labels.startTimeout]) || 15_000);
-  if (young && !viewpoint.wasHealthy(info.Id, startedAt)) {
+  if (young && answered === null) {
     return { ...observed, phase: 'Provisioning', detail: 'it has just started' };
   }
   return { ...observed, phase: 'Running', address, apiKey, startedAt };

@@ -67,6 +67,7 @@ export class Starts {
       return await Promise.race([healthy, this.#died(info, desired, either)]);
     } catch (error) {
       if (!(error instanceof StartTimeoutError)) throw error;
+      containers.ranOutOfTime(info);
       const lines = await this.#lastLines(info, desired);
       log.warn({ terminal: desired.name, lines }, 'the terminal does not answer');
       throw new StartTimeoutError(error.message, error.hint, { lastLines: lines });

@@ -20,7 +20,16 @@ import { terminalName } from '../../../src/terminal/names.ts';
 import { withoutDocker } from '../../engines.ts';
 import { capturedLog, MemoryPolicies, policyOf } from '../../reconcile/harness.ts';
 import { steady } from '../../terminal/fixtures.ts';
-import { docker, imageWith, networkFor, type Place, placeFor, removeContainer } from './engine.ts';
+import {
+  docker,
+  fastServer,
+  imageWith,
+  networkFor,
+  type Place,
+  placeFor,
+  pythonEntrypoint,
+  removeContainer,
+} from './engine.ts';
 import { EngineProxy, type Fault } from './engine-proxy.ts';
 
 /** Sequences a run; the seed is said, and one that ever failed is kept below. */
@@ -36,17 +45,7 @@ const seedsThatFailed = [
 const users = ['alice', 'bob'];
 /** How long the system gets to be as declared once nothing is in its way any more. */
 const settleMs = 30_000;
-
-/** Answers where Open Terminal would, and starts and ends far faster. */
-const server = `import os,signal,socket
-signal.signal(signal.SIGTERM,lambda *a:os._exit(0))
-s=socket.create_server(('',8000))
-while 1:
- c=s.accept()[0]
- c.recv(9999)
- c.sendall(b'HTTP/1.1 200 OK\\r\\ncontent-length: 2\\r\\nconnection: close\\r\\n\\r\\n{}')
- c.close()`;
-const fast = `ENTRYPOINT ${JSON.stringify(['python3', '-I', '-S', '-c', server])}`;
+const fast = pythonEntrypoint(fastServer);
 
 /** What a policy declares just now. */
 interface Model {
