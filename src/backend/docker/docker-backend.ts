@@ -199,8 +199,16 @@ export class DockerBackend implements Backend {
 
   async remove(key: TerminalKey, { files }: { readonly files: boolean }, signal: AbortSignal): Promise<void> {
     const info = await this.#containers.inspect(terminalName(key), signal);
-    if (info && isOurs(info.Config.Labels ?? {})) await this.#containers.remove(info.Id, signal);
-    if (!files) return;
+    const ours = info && isOurs(info.Config.Labels ?? {}) ? info : null;
+    if (files) {
+      // Only stopped at first: if the rest fails there is still something that is to be deleted.
+      if (ours) await this.stop(key, signal);
+      await this.#removeHome(key, info, signal);
+    }
+    if (ours) await this.#containers.remove(ours.Id, signal);
+  }
+
+  async #removeHome(key: TerminalKey, info: ContainerInspectInfo | null, signal: AbortSignal): Promise<void> {
     try {
       await this.#homes.remove(key);
     } catch (error) {

@@ -3,7 +3,9 @@ import { access, mkdir, readdir, realpath, stat, writeFile } from 'node:fs/promi
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { Homes } from '../../../src/backend/docker/homes.ts';
 import { homePath } from '../../../src/backend/home.ts';
+import { StartFailedError } from '../../../src/errors.ts';
 import { notOnThisDocker, withoutDocker } from '../../engines.ts';
 import {
   docker,
@@ -71,6 +73,28 @@ describe('homes of containers', { skip: await withoutDocker() }, () => {
     await backend.remove(alice.key, { files: true }, never);
     await assert.rejects(access(home));
     await backend.remove(alice.key, { files: true }, never);
+  });
+
+  test('one that can not be removed is not left without its container: the next try finds both, and finishes', async (t) => {
+    const place = await placeFor(t);
+    const backend = place.backend();
+    const alice = await backend.create(place.desired('alice'), quiet, never);
+    await execute(alice, 'echo kept > note');
+    const note = path.join(homePath(place.dataDir, alice.key), 'note');
+    const removing = t.mock.method(Homes.prototype, 'remove', async () => assert.fail('not permitted'));
+    const emptying = t.mock.method(Homes.prototype, 'empty', async () => {
+      throw new StartFailedError('not permitted either', '');
+    });
+    const remove = () => backend.remove(alice.key, { files: true }, never);
+    await assert.rejects(remove(), /not permitted either/);
+    assert.equal((await backend.inspect(alice.key, never))?.phase, 'Idle');
+    await access(note);
+
+    removing.mock.restore();
+    emptying.mock.restore();
+    await remove();
+    assert.equal(await backend.inspect(alice.key, never), undefined);
+    await assert.rejects(access(note));
   });
 
   test('without persistence there is none, and nothing is kept', async (t) => {
