@@ -8,8 +8,8 @@ import { StartFailedError } from '../errors.ts';
 import { run } from './process/run.ts';
 import { wipeScript } from './wipe-script.ts';
 
-/** A home may hold millions of files. */
-const wipeTimeoutMs = 600_000;
+/** What one try at it may take: a home may hold millions of files. */
+export const wipeTimeoutMs = 600_000;
 
 /** One try at it; resolves to its last lines where something is left, null where it is done. */
 export type Wiping = (script: string, signal: AbortSignal) => Promise<readonly string[] | null>;

@@ -45,10 +45,8 @@ export class Homes {
     const asRoot = wipeAsRoot(docker, {
       name: terminalName(key),
       hostHome: async () => (await this.#hostPaths(signal))(home),
-      image: async () => {
-        await images.ensure(image, () => undefined, signal);
-        return image;
-      },
+      images,
+      image,
     });
     await wipe(home, keep, [wipeHere(home), asRoot], signal);
   }

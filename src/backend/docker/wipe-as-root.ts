@@ -3,42 +3,76 @@
  * @module
  */
 import type Docker from 'dockerode';
-import type { Wiping } from '../wipe.ts';
+import type { Container } from 'dockerode';
+import { type Wiping, wipeTimeoutMs } from '../wipe.ts';
+import { removeContainer } from './bake.ts';
 import { labels, managedBy } from './container.ts';
-import { accepting, engineCall, unlimitedCall } from './engine.ts';
+import { accepting, engineCall, statusOf, unlimitedCall } from './engine.ts';
+import type { Images } from './images.ts';
 
 export interface RootWipe {
   /** The terminal's name. */
   readonly name: string;
   /** The home as the engine's host names it. */
   readonly hostHome: () => Promise<string>;
-  /** An image that has a shell, on the engine when it resolves. */
-  readonly image: () => Promise<string>;
+  readonly images: Pick<Images, 'ensure' | 'forget'>;
+  /** One that has a shell. */
+  readonly image: string;
 }
 
 const target = '/home-to-empty';
 
 /** Runs the script in a container of its own that sees nothing but the home, and has no network. */
-export function wipeAsRoot(docker: Docker, { name, hostHome, image }: RootWipe): Wiping {
+export function wipeAsRoot(docker: Docker, wiped: RootWipe): Wiping {
   return async (script, signal) => {
-    // No terminal's name has a dot in it. What a crash left of an earlier try goes first.
-    const container = docker.getContainer(`${name}.reset`);
-    const removed = () => engineCall(signal, () => container.remove({ force: true, v: true }));
-    await accepting(removed(), [404]);
-    const options = { ...containerOf(script, await hostHome(), await image()), name: `${name}.reset` };
-    const made = await engineCall(signal, () => docker.createContainer(options));
+    const made = await create(docker, wiped, script, signal);
+    const limit = AbortSignal.timeout(wipeTimeoutMs);
     try {
-      const ended = unlimitedCall(signal, (abortSignal) =>
-        made.wait({ condition: 'next-exit', abortSignal }),
-      );
-      ended.catch(() => undefined);
-      await engineCall(signal, () => made.start());
-      const { StatusCode }: { StatusCode: number } = await ended;
-      return StatusCode === 0 ? null : [`a container of ${options.Image} ended with ${StatusCode}`];
+      const exitCode = await exitCodeOf(made, AbortSignal.any([signal, limit]));
+      return exitCode === 0 ? null : [`a container of ${wiped.image} ended with ${exitCode}`];
+    } catch (error) {
+      if (!limit.aborted || signal.aborted) throw error;
+      return [`a container of ${wiped.image} had not ended after ${wipeTimeoutMs / 60_000} minutes`];
     } finally {
-      await accepting(made.remove({ force: true, v: true }), [404, 409]);
+      await removeContainer(made);
     }
   };
+}
+
+async function exitCodeOf(container: Container, signal: AbortSignal): Promise<number> {
+  // Asked for first, so that one that ends at once is not missed.
+  const ended: Promise<{ StatusCode: number }> = unlimitedCall(signal, (abortSignal) =>
+    container.wait({ condition: 'next-exit', abortSignal }),
+  );
+  ended.catch(() => undefined);
+  await engineCall(signal, (abortSignal) => container.start({ abortSignal }));
+  return (await ended).StatusCode;
+}
+
+async function create(
+  docker: Docker,
+  { name, hostHome, images, image }: RootWipe,
+  script: string,
+  signal: AbortSignal,
+): Promise<Container> {
+  // No terminal's name has a dot in it. What a crash left of an earlier try goes first.
+  const ownName = `${name}.reset`;
+  const left = docker.getContainer(ownName);
+  await accepting(
+    engineCall(signal, () => left.remove({ force: true, v: true })),
+    [404],
+  );
+  const options = { ...containerOf(script, await hostHome(), image), name: ownName };
+  for (let attempt = 1; ; attempt += 1) {
+    await images.ensure(image, () => undefined, signal);
+    try {
+      return await engineCall(signal, () => docker.createContainer(options));
+    } catch (error) {
+      if (statusOf(error) !== 404 || attempt > 1) throw error;
+      // It was removed since it was last asked for.
+      images.forget(image);
+    }
+  }
 }
 
 function containerOf(script: string, source: string, image: string) {

@@ -1,16 +1,34 @@
 import assert from 'node:assert/strict';
 import { access, chown, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
+import { Images } from '../../../src/backend/docker/images.ts';
 import { wipeAsRoot } from '../../../src/backend/docker/wipe-as-root.ts';
 import { homePath } from '../../../src/backend/home.ts';
-import { wipe } from '../../../src/backend/wipe.ts';
+import { wipe, wipeTimeoutMs } from '../../../src/backend/wipe.ts';
+import { EngineUnavailableError, ImagePullError } from '../../../src/errors.ts';
 import { withoutDocker } from '../../engines.ts';
-import { docker, execute, never, openTerminal, placeFor, quiet } from './engine.ts';
+import { docker, execute, imageWith, never, openTerminal, placeFor, quiet } from './engine.ts';
+import { proxyFor } from './engine-proxy.ts';
 
 const evil = `mkdir -p .config/git work kept && echo g > .config/git/config && echo k > kept/note && echo w > work/file
 ln -s /etc etc && ln -s /etc through && ln -s /etc/passwd file && ln -s / slash && echo f > cache
 sudo mkdir -p of-root/deep && sudo touch of-root/deep/file kept/of-root && sudo chmod 0 of-root && echo done`;
+
+/** An empty home, and how it is wiped as root. */
+async function homeOf(t: TestContext) {
+  const place = await placeFor(t);
+  const { key, name } = place.desired('alice');
+  const home = homePath(place.dataDir, key);
+  await mkdir(home, { recursive: true });
+  return { name, hostHome: async () => home, images: new Images(docker), image: openTerminal };
+}
+
+/** Has time limits that are at least this long end much sooner. */
+function shorten(t: TestContext, atLeastMs: number, ms: number): void {
+  const { timeout } = AbortSignal;
+  t.mock.method(AbortSignal, 'timeout', (asked: number) => timeout(asked < atLeastMs ? asked : ms));
+}
 
 describe('a reset of a container', { skip: await withoutDocker() }, () => {
   test('removes it and empties its home but for what is kept, whatever links and owners are in it', async (t) => {
@@ -54,7 +72,8 @@ describe('a reset of a container', { skip: await withoutDocker() }, () => {
     assert.equal(await execute(await backend.create(place.desired('alice'), quiet, never), evil), 'done');
     await backend.stop(key, never);
     const home = homePath(place.dataDir, key);
-    const asRoot = wipeAsRoot(docker, { name, hostHome: async () => home, image: async () => openTerminal });
+    const images = new Images(docker);
+    const asRoot = wipeAsRoot(docker, { name, hostHome: async () => home, images, image: openTerminal });
     // An earlier try that a crash ended.
     await docker.createContainer({ name: `${name}.reset`, Image: openTerminal });
     const refused = async () => ['not permitted'];
@@ -63,6 +82,41 @@ describe('a reset of a container', { skip: await withoutDocker() }, () => {
     await wipe(home, [], [refused, asRoot], never);
     await assert.rejects(access(home));
     await assert.rejects(docker.getContainer(`${name}.reset`).inspect(), { statusCode: 404 });
+  });
+
+  const soon = { timeout: 60_000 };
+
+  test('as root gives up a container that does not end, and leaves none', soon, async (t) => {
+    const wiped = await homeOf(t);
+    shorten(t, wipeTimeoutMs, 1_000);
+    const [line] = (await wipeAsRoot(docker, wiped)('exec sleep 600', never)) ?? [];
+    assert.equal(line, `a container of ${openTerminal} had not ended after 10 minutes`);
+    await assert.rejects(docker.getContainer(`${wiped.name}.reset`).inspect(), { statusCode: 404 });
+  });
+
+  test('as root does not wait for ever for an answer that breaks off', soon, async (t) => {
+    const wiped = await homeOf(t);
+    const proxy = await proxyFor(t);
+    const broken = Buffer.from('HTTP/1.1 500 Failed\r\ncontent-length: 99\r\n\r\n{');
+    proxy.passes = (request, answer) =>
+      request.startsWith('DELETE ') && !request.includes('.reset') ? broken : answer;
+    shorten(t, 30_000, 5_000);
+    await assert.rejects(wipeAsRoot(proxy.client, wiped)('exit 0', never), EngineUnavailableError);
+    assert.equal(await wipeAsRoot(docker, wiped)('exit 0', never), null);
+  });
+
+  test('as root asks anew for an image that was removed since', async (t) => {
+    const wiped = await homeOf(t);
+    const made = await imageWith(t);
+    const image = `localhost:1/${made}`;
+    await docker.getImage(made).tag({ repo: image.replace(/:latest$/, ''), tag: 'latest' });
+    await wiped.images.ensure(image, quiet, never);
+    await docker.getImage(image).remove();
+    const asRoot = wipeAsRoot(docker, { ...wiped, image });
+    await assert.rejects(asRoot('exit 0', never), ImagePullError);
+    await docker.getImage(made).tag({ repo: image.replace(/:latest$/, ''), tag: 'latest' });
+    assert.equal(await asRoot('exit 0', never), null);
+    await docker.getImage(image).remove();
   });
 
   test('of one that is not there leaves the container of somebody else alone that has its name', async (t) => {
