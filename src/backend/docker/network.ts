@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import { StartFailedError } from '../../errors.ts';
 import type { TerminalName } from '../../terminal/terminal.ts';
 import { labels, managedBy } from './container.ts';
-import { engineCall, reasonOf, statusOf } from './engine.ts';
+import { engineCall, faultOf, reasonOf, statusOf } from './engine.ts';
 
 /** The network we make where none is configured: its terminals can't reach each other's ports. */
 export const ownNetwork = 'terminals';
@@ -33,6 +33,7 @@ export class Networks {
   readonly #log: Logger;
   readonly #ownName: string;
   #own: Promise<string | null> | null = null;
+  #warned = false;
 
   /** @param own the name of our own */
   constructor(docker: Docker, configured: readonly string[], log: Logger, own = ownNetwork) {
@@ -49,16 +50,19 @@ export class Networks {
 
   /**
    * The network of one terminal: always the same of those configured (one bridge holds about a thousand), else our own;
-   * null where that can't be made, for the engine's default bridge.
+   * null where the engine refuses to make that, for its default bridge: the next terminal asks again.
+   * @throws EngineUnavailableError
    */
   async of(name: string, signal: AbortSignal): Promise<string | null> {
     if (this.configured) return this.#configuredOf(name);
     this.#own ??= this.#ensureOwn(signal);
     try {
-      return await this.#own;
+      const own = await this.#own;
+      if (own === null) this.#own = null;
+      return own;
     } catch (error) {
       this.#own = null;
-      throw error;
+      throw faultOf(error);
     }
   }
 
@@ -124,14 +128,21 @@ export class Networks {
       );
       return this.#ownName;
     } catch (error) {
-      if (statusOf(error) === null) throw error;
-      if (statusOf(error) === 409) return this.#ownName;
-      this.#log.warn(
-        { reason: reasonOf(error) },
-        `the network "${this.#ownName}" can't be made: terminals are on the default bridge, where they can reach each other's open ports`,
-      );
+      const status = statusOf(error);
+      if (status === 409) return this.#ownName;
+      if (status === null || status >= 500) throw error;
+      this.#sayRefused(error);
       return null;
     }
+  }
+
+  #sayRefused(error: unknown): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    this.#log.warn(
+      { reason: reasonOf(error) },
+      `the network "${this.#ownName}" can't be made: terminals are on the default bridge, where they can reach each other's open ports`,
+    );
   }
 
   /** One of that name may have been made by somebody else, and otherwise. */

@@ -10,11 +10,12 @@ import Docker from 'dockerode';
 /** What becomes of a request before the engine hears of it. */
 export type Fault =
   | { readonly kind: 'cut' }
-  | { readonly kind: 'refuse' }
+  | { readonly kind: 'refuse'; readonly status?: number }
   | { readonly kind: 'delay'; readonly ms: number };
 
 const refusal = '{"message":"a fault of the test"}';
-const refused = `HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: ${refusal.length}\r\nconnection: close\r\n\r\n${refusal}`;
+const refused = (status = 500) =>
+  `HTTP/1.1 ${status} Refused\r\ncontent-type: application/json\r\ncontent-length: ${refusal.length}\r\nconnection: close\r\n\r\n${refusal}`;
 
 export class EngineProxy {
   readonly client: Docker;
@@ -68,7 +69,7 @@ export class EngineProxy {
       const fault = line ? this.meets(line) : null;
       if (fault === null) engine.write(data);
       else if (fault.kind === 'cut') client.destroy();
-      else if (fault.kind === 'refuse') client.end(refused);
+      else if (fault.kind === 'refuse') client.end(refused(fault.status));
       else {
         client.pause();
         setTimeout(() => {

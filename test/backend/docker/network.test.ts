@@ -4,8 +4,10 @@ import { Claims } from '../../../src/backend/docker/claims.ts';
 import { Containers } from '../../../src/backend/docker/containers.ts';
 import { HeldLimits } from '../../../src/backend/docker/held-limits.ts';
 import { Networks } from '../../../src/backend/docker/network.ts';
+import { EngineUnavailableError } from '../../../src/errors.ts';
 import type { RunningTerminal } from '../../../src/terminal/terminal.ts';
 import { withoutDocker } from '../../engines.ts';
+import { capturedLog } from '../../reconcile/harness.ts';
 import {
   docker,
   execute,
@@ -17,6 +19,7 @@ import {
   removeNetwork,
   silent,
 } from './engine.ts';
+import { type EngineProxy, proxyFor } from './engine-proxy.ts';
 
 /** Tries a TCP connection from inside: `open`, or the name of the failure. */
 function connect(from: RunningTerminal, host: string, port: number): Promise<string> {
@@ -68,6 +71,47 @@ describe('the network of terminals', { skip: await withoutDocker() }, () => {
     assert.equal(await execute(again, 'echo here'), 'here');
     const { Options } = await docker.getNetwork(ownNetwork).inspect();
     assert.equal(Options?.['com.docker.network.bridge.enable_icc'], 'false');
+  });
+
+  /** Refuses so many makings of a network. */
+  const refusing = (status: number, times: number): EngineProxy['meets'] => {
+    let left = times;
+    return (request) => {
+      if (!request.startsWith('POST /networks/create') || left === 0) return null;
+      left -= 1;
+      return { kind: 'refuse', status };
+    };
+  };
+  const networkOf = async ({ name }: RunningTerminal) =>
+    (await docker.getContainer(name).inspect()).HostConfig.NetworkMode;
+
+  test('where the engine fails to make our own no terminal is put elsewhere for that', async (t) => {
+    const place = await placeFor(t);
+    const ownNetwork = ownNetworkFor(t);
+    const proxy = await proxyFor(t);
+    const backend = place.backend({ ownNetwork, docker: proxy.client });
+    proxy.meets = refusing(500, 1);
+    await assert.rejects(backend.create(place.desired('alice'), quiet, never), EngineUnavailableError);
+    assert.equal(await networkOf(await backend.create(place.desired('alice'), quiet, never)), ownNetwork);
+  });
+
+  test('where it refuses to, terminals are on the default bridge for as long as it does, and that is said once', async (t) => {
+    const place = await placeFor(t);
+    const ownNetwork = ownNetworkFor(t);
+    const proxy = await proxyFor(t);
+    const { log, text } = await capturedLog();
+    const backend = place.backend({ ownNetwork, docker: proxy.client, log });
+    proxy.meets = refusing(403, 2);
+    const alice = await backend.create(place.desired('alice'), quiet, never);
+    const bob = await backend.create(place.desired('bob'), quiet, never);
+    const carol = await backend.create(place.desired('carol'), quiet, never);
+    assert.deepEqual(
+      [await networkOf(alice), await networkOf(bob), await networkOf(carol)],
+      ['default', 'default', ownNetwork],
+    );
+    assert.equal(text().split('are on the default bridge').length - 1, 1);
+    assert.equal((await backend.inspect(alice.key, never))?.astray, undefined);
+    assert.equal((await backend.inspect(alice.key, never))?.phase, 'Running');
   });
 
   test('a published port is on the given address only, and not open to other terminals', async (t) => {
