@@ -2,6 +2,7 @@
  * Waiting until a terminal's server answers `GET /health`.
  * @module
  */
+import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StartTimeoutError } from '../errors.ts';
 import { http } from '../node-http.ts';
@@ -76,5 +77,19 @@ export function isHealthy({ host, port }: Address, signal: AbortSignal): Promise
     request.on('timeout', () => request.destroy());
     request.on('error', () => resolve(false));
     request.on('close', () => resolve(false));
+  });
+}
+
+/** Whether nobody listens there, so that connections are refused; never rejects. */
+export function isRefused({ host, port }: Address, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ host, port, timeout: tryTimeoutMs, signal });
+    const over = (refused: boolean) => {
+      socket.destroy();
+      resolve(refused);
+    };
+    socket.on('connect', () => over(false));
+    socket.on('timeout', () => over(false));
+    socket.on('error', (error) => over('code' in error && error.code === 'ECONNREFUSED'));
   });
 }

@@ -7,7 +7,7 @@ import type { ContainerInspectInfo } from 'dockerode';
 import { LRUCache } from 'lru-cache';
 import { terminalName } from '../../terminal/names.ts';
 import type { Actual, Address, TerminalKey } from '../../terminal/terminal.ts';
-import { isHealthy } from '../health.ts';
+import { isHealthy, isRefused } from '../health.ts';
 import type { Claims } from './claims.ts';
 import { accepting, engineCall, faultOf, statusOf } from './engine.ts';
 import type { HeldLimits } from './held-limits.ts';
@@ -100,6 +100,17 @@ export class Containers {
     if (address === null || (actual?.phase !== 'Provisioning' && !late)) return actual;
     if (await isHealthy(address, signal)) this.#note(info, true);
     return this.observe(info);
+  }
+
+  /**
+   * As `observe`; one that this process never saw answer, and where nobody listens, does not run yet: whether its start ran
+   * out of its time was forgotten with the process before, and a start finds out.
+   */
+  async observeClosely(info: ContainerInspectInfo, signal: AbortSignal): Promise<Actual | null> {
+    const actual = this.observe(info);
+    if (actual?.phase !== 'Running' || this.#answered(info.Id, actual.startedAt)) return actual;
+    if (!(await isRefused(actual.address, signal))) return actual;
+    return { ...actual, phase: 'Provisioning', detail: 'nobody listens at its address' };
   }
 
   /** Where a container that has just started may answer, the best first. */

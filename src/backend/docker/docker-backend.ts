@@ -123,7 +123,7 @@ export class DockerBackend implements Backend {
 
   async inspect(key: TerminalKey, signal: AbortSignal): Promise<Actual | undefined> {
     const info = await this.#containers.inspectOf(key, signal);
-    return (info && this.#containers.observe(info)) ?? undefined;
+    return (info && (await this.#containers.observeClosely(info, signal))) ?? undefined;
   }
 
   watch(listener: BackendListener, signal: AbortSignal): void {

@@ -55,4 +55,16 @@ describe('a start that ran out of its time', { skip: await withoutDocker() }, ()
     assert.equal((await listed())?.phase, 'Running');
     assert.equal((await backend.inspect(desired.key, never))?.phase, 'Running');
   });
+
+  test('is found out anew after a restart of Terminals, by the first request that nobody takes', async (t) => {
+    const { place, desired } = await brokenTerminal(t);
+    const restarted = place.backend();
+    const listed = (await restarted.list(never)).find(({ name }) => name === desired.name);
+    assert.equal(listed?.phase, 'Running');
+    const looked = await restarted.inspect(desired.key, never);
+    assert.ok(looked?.phase === 'Provisioning', `it is ${looked?.phase}`);
+    assert.equal(looked.detail, 'nobody listens at its address');
+    await assert.rejects(restarted.start(desired, quiet, never), StartTimeoutError);
+    assert.equal((await restarted.inspect(desired.key, never))?.phase, 'Error');
+  });
 });
