@@ -3,6 +3,7 @@
  * @module
  */
 import type Docker from 'dockerode';
+import type { ContainerInspectInfo } from 'dockerode';
 import { StartFailedError } from '../../errors.ts';
 import type { Actual, Desired } from '../../terminal/terminal.ts';
 import { limitsConfig } from './container.ts';
@@ -44,16 +45,22 @@ export class Updating {
   }
 
   /** @returns why the memory limit stays as it is, where the others alone were changed */
-  async #changeLimits(desired: Desired, signal: AbortSignal): Promise<StartFailedError | null> {
-    const { name, limits } = desired;
-    const container = this.#options.docker.getContainer(name);
+  async #changeLimits({ name, limits }: Desired, signal: AbortSignal): Promise<StartFailedError | null> {
+    const { docker, containers } = this.#options;
+    const wanted = limitsConfig(limits);
+    const set = (config: Partial<typeof wanted>) =>
+      engineCall(signal, (abortSignal) => docker.getContainer(name).update({ ...config, abortSignal }));
     try {
-      const tooMuch = await this.#usedAbove(desired, signal);
-      const { Memory, MemorySwap, ...others } = limitsConfig(limits);
-      const changed = tooMuch === null ? { ...others, Memory, MemorySwap } : others;
-      await engineCall(signal, (abortSignal) => container.update({ ...changed, abortSignal }));
-      if (tooMuch === null) return null;
-      const message = `The memory limit of ${name} can't be lowered in place to ${mebibytes(Memory)}: it uses ${mebibytes(tooMuch)}.`;
+      const info = await containers.inspect(name, signal);
+      const used = info && (await this.#usedAbove(info, wanted.Memory, signal));
+      if (info === null || used === null) {
+        await set(wanted);
+        return null;
+      }
+      const { Memory, MemorySwap: _followsIt, ...others } = wanted;
+      // Setting what is set already is an event as well, for which all would be tried again at once.
+      if (!hasLimits(info.HostConfig, others)) await set(others);
+      const message = `The memory limit of ${name} can't be lowered in place to ${mebibytes(Memory)}: it uses ${mebibytes(used)}.`;
       return new StartFailedError(message, waitsHint);
     } catch (error) {
       if (statusOf(error) === null) throw error;
@@ -69,15 +76,19 @@ export class Updating {
    * What a running terminal uses of memory, where the limit is to be lowered below that: control groups of version 2 would
    * kill its processes rather than refuse it. Null: the limit can be set.
    */
-  async #usedAbove({ name, limits }: Desired, signal: AbortSignal): Promise<number | null> {
-    const { docker, containers } = this.#options;
-    const info = await containers.inspect(name, signal);
-    const present = info?.HostConfig.Memory || Number.POSITIVE_INFINITY;
-    if (!info?.State.Running || limits.memoryBytes >= present) return null;
+  async #usedAbove(
+    { Id, HostConfig, State }: ContainerInspectInfo,
+    limitBytes: number,
+    signal: AbortSignal,
+  ): Promise<number | null> {
+    const present = HostConfig.Memory || Number.POSITIVE_INFINITY;
+    if (!State.Running || limitBytes >= present) return null;
     const asked = { stream: false, 'one-shot': true } as const;
-    const { memory_stats: stats } = await engineCall(signal, () => docker.getContainer(name).stats(asked));
+    const { memory_stats: stats } = await engineCall(signal, () =>
+      this.#options.docker.getContainer(Id).stats(asked),
+    );
     const used = memoryUsed(stats);
-    return used > limits.memoryBytes * (1 - freeShare) ? used : null;
+    return used > limitBytes * (1 - freeShare) ? used : null;
   }
 
   /** Puts it back into the network that somebody cut it from. */
@@ -93,6 +104,13 @@ export class Updating {
       );
     }
   }
+}
+
+type OtherLimits = Pick<ContainerInspectInfo['HostConfig'], 'CpuPeriod' | 'CpuQuota' | 'PidsLimit'>;
+
+function hasLimits(present: OtherLimits, wanted: OtherLimits): boolean {
+  const { CpuPeriod, CpuQuota, PidsLimit } = wanted;
+  return present.CpuPeriod === CpuPeriod && present.CpuQuota === CpuQuota && present.PidsLimit === PidsLimit;
 }
 
 /** What the engine counts of memory; nothing where it has no controller for it. */

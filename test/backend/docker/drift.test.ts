@@ -33,9 +33,10 @@ async function setting(t: TestContext, { spec = {}, networks = [], proxy, resync
     place.policy,
   );
   const drifts: Drift[] = [];
+  const policies = new MemoryPolicies(policy);
   const reconciler = new Reconciler({
     backend,
-    policies: new MemoryPolicies(policy),
+    policies,
     templates: new Templates(backend.platform),
     activity: new ActivityStore(place.dataDir, log),
     log,
@@ -53,7 +54,11 @@ async function setting(t: TestContext, { spec = {}, networks = [], proxy, resync
     lines
       .filter(({ msg, policy: its }) => msg === 'drift' && its === place.policy)
       .map(({ terminal, kind }) => [terminal, kind]);
-  return { place, reconciler, reach, memory, drifts, lines, logged };
+  const lower = (to: string) => {
+    const resources = { ...base.resources, limits: { ...limits, memory: to } };
+    policies.edit({ ...policy, spec: { ...policy.spec, resources } });
+  };
+  return { place, reconciler, reach, memory, lower, drifts, lines, logged };
 }
 
 async function poll(condition: () => Promise<boolean>, what: string, timeoutMs = 10_000): Promise<void> {
@@ -81,6 +86,26 @@ describe('drift on Docker', { skip: await withoutDocker() }, () => {
     await poll(async () => (await memory(name)) === 256 * mebibyte, 'the limit is as declared');
     assert.equal((await reach()).startedAt, startedAt, 'it was not restarted');
     assert.equal(drifts.length, 1, 'our own work is no drift');
+  });
+
+  test('a memory limit that waits for less to be in use is tried again now and then, not as fast as the engine answers', async (t) => {
+    const proxy = await proxyFor(t);
+    const { reach, memory, lower, lines } = await setting(t, { proxy });
+    const terminal = await reach();
+    const pid = await execute(
+      terminal,
+      `python3 -c 'import time; held = bytearray(160 << 20); print(1, flush=True); time.sleep(999)' > /tmp/held 2>&1 &
+       pid=$!; until grep -q 1 /tmp/held; do sleep .1; done; echo $pid`,
+    );
+    lower('96Mi');
+    const failed = () => lines.filter(({ msg }) => msg === 'reconcile failed').length;
+    await until(() => failed() > 0, 'it was tried', 20_000);
+    await until(() => failed() > 2, 'it was tried again', 20_000);
+    const updates = proxy.requests.filter((request) => /^POST .*\/update /.test(request));
+    assert.equal(updates.length, 0, 'what is set already was set again, which the engine tells of');
+    assert.equal(await memory(terminal.name), 256 * mebibyte);
+    await execute(terminal, `kill ${pid}`);
+    await poll(async () => (await memory(terminal.name)) === 96 * mebibyte, 'it is lowered', 60_000);
   });
 
   test('what was changed while events were lost is found by the next resync', async (t) => {
