@@ -151,7 +151,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    if (this.#left !== 0) this.#response.end();
+    if (!this.#response.writableEnded) this.#response.end();
     this.#settle(null);
   }
 

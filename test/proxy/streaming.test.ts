@@ -57,6 +57,25 @@ test('headers of an answer arrive before any of its body', async (t) => {
   assert.equal(await textOf(response), 'data: 1\n\n');
 });
 
+for (const [method, status] of [
+  ['POST', 200],
+  ['GET', 307],
+  ['HEAD', 200],
+] as const) {
+  test(`an answer ${status} of length 0 to ${method} arrives, and the connection serves on`, async (t) => {
+    const proxy = await stack(t);
+    proxy.upstream.handle = (_request, response) =>
+      response.writeHead(status, { 'content-length': '0', location: '/y' }).end();
+    const client = await RawClient.connect(t, proxy);
+    for (const which of ['first', 'second']) {
+      client.received = '';
+      client.write(head(`${method} /${which} HTTP/1.1`));
+      await client.until(new RegExp(`^HTTP/1\\.1 ${status} [^]*\\r\\n\\r\\n$`));
+      assert.match(client.received, /\r\ncontent-length: 0\r\n/);
+    }
+  });
+}
+
 test('an upload reaches the terminal as it is sent, and the echo comes back meanwhile', async (t) => {
   const proxy = await stack(t);
   proxy.upstream.handle = (request, response) => request.pipe(response);
