@@ -110,13 +110,16 @@ export class ForbiddenError extends TerminalsError {
   readonly status = 403;
 }
 
+/** A policy's id is no longer (DNS-1123), so that no more of what was asked for is said again. */
+const longestId = 63;
+
 /** No policy of that id is in force. */
 export class PolicyUnknownError extends TerminalsError {
   readonly code = 'policy-unknown';
   readonly status = 404;
   constructor(policy: string) {
     super(
-      `There is no policy "${policy}".`,
+      `There is no policy "${policy.slice(0, longestId)}".`,
       'Check the id in the path /p/{policy}/ of the connection, or add a policy of that name to the policies directory.',
     );
   }

@@ -34,7 +34,7 @@ function decodePolicy(encoded: string): string {
     return decodeURIComponent(encoded);
   } catch (error) {
     throw new BadRequestError(
-      `The policy in the path, "${encoded}", is not valid percent-encoding.`,
+      `The policy in the path, "${encoded.slice(0, 40)}", is not valid percent-encoding.`,
       'Name the policy as in its metadata.name.',
       { cause: error },
     );

@@ -136,6 +136,18 @@ test('each way to be refused at the door is its problem, and no terminal is made
   assert.equal(proxy.backend.count('create'), 0);
 });
 
+test('a refusal quotes no more of a path than what may have been meant', async (t) => {
+  const proxy = await stack(t);
+  const name = 'a'.repeat(10_000);
+  for (const path of [`/p/%zz${name}/x`, `/p/${name}/x`]) {
+    const { status, body } = await send(proxy, path);
+    assert.ok(status === 400 || status === 404);
+    assert.ok(body.length < 500, `${path.slice(0, 10)}: ${body.length} bytes`);
+  }
+  const longest = 'a'.repeat(63);
+  assert.ok((await send(proxy, `/p/${longest}/x`)).body.includes(longest));
+});
+
 test('each way a start can fail is its problem', async (t) => {
   const proxy = await stack(t);
   for (const [error, type, status] of known.filter(([{ status }]) => status > 500)) {

@@ -95,9 +95,16 @@ export function encodeFrame(opcode: number, payload: Buffer, masked: boolean): B
 export function encodeClose(code: number, reason: string, masked: boolean): Buffer {
   const status = Buffer.alloc(2);
   status.writeUInt16BE(code);
-  let text = Buffer.from(reason);
-  while (text.length > longestControl - 2) text = Buffer.from([...text.toString()].slice(0, -1).join(''));
-  return encodeFrame(opcodes.close, Buffer.concat([status, text]), masked);
+  const text = Buffer.from(reason);
+  const whole = text.subarray(0, characterAt(text, longestControl - 2));
+  return encodeFrame(opcodes.close, Buffer.concat([status, whole]), masked);
+}
+
+/** Where the character begins whose bytes are at `end` of a UTF-8 text. */
+function characterAt(text: Buffer, end: number): number {
+  let at = Math.min(end, text.length);
+  while (((text[at] ?? 0) & 0xc0) === 0x80) at -= 1;
+  return at;
 }
 
 /**
