@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Address } from '../../terminal/terminal.ts';
-import { type FirstMessage, FirstMessageReader } from './first-message.ts';
+import { type ControlFrame, type FirstMessage, FirstMessageReader } from './first-message.ts';
 import { encodeClose, encodeFrame, opcodes, ProtocolError } from './frames.ts';
 import { acceptClient, connectTerminal, HandshakeError, type TerminalSocket } from './handshake.ts';
 import { Splice, type SpliceOptions } from './splice.ts';
@@ -55,6 +55,8 @@ export interface WebSocketProxyOptions {
 }
 
 const farewellMs = 1_000;
+/** Far more than a client sends in the time that it has for its first message. */
+const mostControlFrames = 100;
 
 export class WebSocketProxy {
   readonly #options: WebSocketProxyOptions;
@@ -171,11 +173,7 @@ export class WebSocketProxy {
   #firstMessage(socket: Duplex, head: Buffer, signal: AbortSignal): Promise<FirstMessage> {
     const { timeoutMs, limit } = this.#limits();
     return new Promise((resolve, reject) => {
-      // Nobody else can answer a ping yet.
-      const reader = new FirstMessageReader(limit, ({ opcode, payload }) => {
-        if (opcode === opcodes.ping) socket.write(encodeFrame(opcodes.pong, payload, false));
-        if (opcode === opcodes.close) done(() => reject(new Refusal(1000, 'the client closed')));
-      });
+      const reader = new FirstMessageReader(limit, answering(socket));
       const seconds = timeoutMs / 1000;
       const timer = setTimeout(
         () => done(() => reject(new Refusal(4001, `no auth message within ${seconds} seconds`))),
@@ -240,6 +238,18 @@ export class WebSocketProxy {
     if (this.#closing) splice.close(this.#closing.code, this.#closing.reason);
     return splice;
   }
+}
+
+/** Nobody else can answer a ping yet; pongs that a client does not read are kept in memory, so that they are counted. */
+function answering(socket: Duplex): (control: ControlFrame) => void {
+  let count = 0;
+  return ({ opcode, payload }) => {
+    count += 1;
+    if (count > mostControlFrames)
+      throw new Refusal(1008, 'too many control frames before the first message');
+    if (opcode === opcodes.ping) socket.write(encodeFrame(opcodes.pong, payload, false));
+    if (opcode === opcodes.close) throw new Refusal(1000, 'the client closed');
+  };
 }
 
 function isTcp(socket: Duplex): socket is Socket {

@@ -76,6 +76,19 @@ test('pings, and a message that never ends, do not put the time limit off', asyn
   assert.equal(code, 4001);
 });
 
+test('pings without end before the first message are not answered without end', async (t) => {
+  const { outcomes, port } = await alone(t, { firstMessageTimeoutMs: 10_000 });
+  const client = await dial(t, { port });
+  let pongs = 0;
+  client.socket.on('pong', () => {
+    pongs += 1;
+  });
+  for (let count = 0; count < 10_000; count += 1) client.socket.ping();
+  assert.deepEqual(await client.closed(), [1008, 'too many control frames before the first message']);
+  assert.equal(pongs, 100);
+  await until(() => outcomes.length === 1, 'the outcome');
+});
+
 test('a frame that is not masked is closed with 1002', async (t) => {
   const { port } = await alone(t, { firstMessageTimeoutMs: 5_000 });
   const client = await dial(t, { port });
