@@ -4,7 +4,6 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { NotFoundError } from '../errors.ts';
@@ -14,7 +13,9 @@ import type { PolicySet } from '../policy/policy.ts';
 import { namedPolicy } from '../policy/selection.ts';
 import { credentialsOf, header } from './credentials.ts';
 import { type Discovery, type DiscoveryPath, discoveryPaths } from './discovery.ts';
+import { hasBody } from './forward.ts';
 import type { Gateway } from './gateway.ts';
+import { refuseMalformed } from './malformed.ts';
 import { problemOf, sendProblem } from './problem.ts';
 import { parseTarget, pathOnly } from './target.ts';
 
@@ -24,7 +25,18 @@ export interface ServerOptions {
   readonly log: Logger;
   /** Registers the routes that are ours: discovery, health, info and the admin API. */
   readonly ownRoutes: (app: FastifyInstance) => void;
+  readonly limits?: Partial<Limits> | undefined;
 }
+
+/** How long a caller may be silent where it is its turn. */
+export interface Limits {
+  /** Until the head of a request is whole. */
+  readonly headersMs: number;
+  /** Between two pieces of a body; Open WebUI gives a request as long in all. */
+  readonly silentUploadMs: number;
+}
+
+const defaultLimits: Limits = { headersMs: 60_000, silentUploadMs: 300_000 };
 
 /** Where discovery ends up inside Fastify; a path from outside never gets there unrewritten. */
 export const internalDiscovery = '/-/discovery';
@@ -41,7 +53,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     // One line a request is written by the gateway, with what only it knows.
     logger: false,
     genReqId: requestId,
-    serverFactory: (handler) => httpServer(options.gateway, handler, () => closing),
+    serverFactory: (handler) => httpServer(options, handler, () => closing),
     // The admin API brings its own compiler; Fastify's, which would be loaded all the same, takes a while.
     schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
     rewriteUrl: (request) =>
@@ -91,9 +103,25 @@ export function createServer(options: ServerOptions): FastifyInstance {
  * Requests for terminals pass Fastify by: it would look up a route, which there is one of, and wrap what is not read here.
  * @param own where all others go
  */
-function httpServer(gateway: Gateway | null, own: RequestListener, closing: () => boolean): Server {
-  const options = { requestTimeout: 0, keepAliveTimeout: 75_000, optimizeEmptyRequests: true };
+function httpServer(
+  { gateway, limits }: Pick<ServerOptions, 'gateway' | 'limits'>,
+  own: RequestListener,
+  closing: () => boolean,
+): Server {
+  const { headersMs, silentUploadMs } = { ...defaultLimits, ...limits };
+  const options = {
+    // Bodies take as long as they take.
+    requestTimeout: 0,
+    headersTimeout: headersMs,
+    connectionsCheckingInterval: Math.min(headersMs, 30_000),
+    keepAliveTimeout: 75_000,
+    // So that a caller whose host died is found out.
+    keepAlive: true,
+    keepAliveInitialDelay: 30_000,
+    optimizeEmptyRequests: true,
+  };
   return http.createServer(options, (request: IncomingMessage, response: ServerResponse) => {
+    if (hasBody(request)) endSilentUpload(request, response, silentUploadMs);
     if (gateway === null || destination(request) !== 'terminal') {
       own(request, response);
       return;
@@ -103,28 +131,15 @@ function httpServer(gateway: Gateway | null, own: RequestListener, closing: () =
   });
 }
 
-function noCompiler(): never {
-  throw new Error('a route has a schema for which no compiler was set');
+/** Its caller hangs, and for ever its terminal would count as used. What is here and not read yet waits for the terminal. */
+function endSilentUpload(request: IncomingMessage, response: ServerResponse, silentMs: number): void {
+  response.setTimeout(silentMs, () => {
+    if (!request.complete && request.readableLength === 0) response.destroy();
+  });
 }
 
-/** What the HTTP parser does not take has no request to answer to, only a connection. */
-function refuseMalformed(error: Error & { code?: string }, socket: Socket): void {
-  if (socket.destroyed || error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW';
-  const [status, reason] = tooLarge ? [431, 'Request Header Fields Too Large'] : [400, 'Bad Request'];
-  const detail = tooLarge ? 'The headers of the request are too large.' : 'The request is not valid HTTP.';
-  const body = JSON.stringify({
-    type: 'urn:terminals:problem:bad-request',
-    title: 'bad request',
-    status,
-    detail,
-  });
-  socket.end(
-    `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-  );
+function noCompiler(): never {
+  throw new Error('a route has a schema for which no compiler was set');
 }
 
 /** The caller's own id, so that its log and ours can be put side by side, where it is fit for a log. */

@@ -18,7 +18,7 @@ import { BulkGarbage } from '../../src/proxy/bulk-garbage.ts';
 import { Discovery } from '../../src/proxy/discovery.ts';
 import { Gateway } from '../../src/proxy/gateway.ts';
 import { Router } from '../../src/proxy/route.ts';
-import { createServer, discoveryRoute } from '../../src/proxy/server.ts';
+import { createServer, discoveryRoute, type ServerOptions } from '../../src/proxy/server.ts';
 import { Sessions } from '../../src/proxy/sessions.ts';
 import { terminalSockets } from '../../src/proxy/terminal-sockets.ts';
 import { Upstreams } from '../../src/proxy/upstreams.ts';
@@ -116,6 +116,7 @@ export interface StackOptions {
   readonly host?: HostLimits;
   /** Of the terminal; absent: any. */
   readonly upstreamPort?: number;
+  readonly limits?: ServerOptions['limits'];
 }
 
 export async function stack(t: TestContext, options: StackOptions = {}): Promise<Stack> {
@@ -139,6 +140,7 @@ export async function stack(t: TestContext, options: StackOptions = {}): Promise
   const app = createServer({
     gateway: new Gateway({ ...shared, upstreams }),
     log,
+    limits: options.limits,
     ownRoutes: (server) => {
       discoveryRoute(server, { discovery, authenticator, policies, log });
       healthRoutes(server, {
