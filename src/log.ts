@@ -1,6 +1,7 @@
 /** The log: JSON lines, or readable ones on a terminal. Never a secret. @module */
 import pino, { type DestinationStream, type Logger } from 'pino';
 import type { LogLevel } from './config.ts';
+import { Lines } from './lines.ts';
 
 export interface LogOptions {
   readonly level: LogLevel;
@@ -92,14 +93,19 @@ const writeEveryMs = 5;
  * @param shared lines of several processes must not run into each other
  */
 function standardOutput(shared: boolean): DestinationStream {
-  const output = pino.destination({ dest: 1, sync: true });
+  const output = new Lines(1);
   let lines = '';
   let writtenAt = 0;
   const flush = () => {
     if (lines === '') return;
     writtenAt = performance.now();
-    output.write(lines);
+    const written = lines;
     lines = '';
+    try {
+      output.write(written);
+    } catch {
+      // A disk that is full, or a pipe that nobody reads: that is no reason to serve nobody.
+    }
   };
   const flushSoon = () => {
     const inMs = writtenAt + writeEveryMs - performance.now();

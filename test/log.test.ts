@@ -84,6 +84,27 @@ test('pretty lines are for people, are not lost at the end either, and show no s
   assert.doesNotMatch(text, /hunter2/);
 });
 
+const gone: readonly (readonly [what: string, command: string])[] = [
+  ['a full disk', '"$0" --input-type=module -e "$1" > /dev/full'],
+  ['a pipe that nobody reads', '{ "$0" --input-type=module -e "$1"; echo $? >&3; } 3>&2 | true'],
+];
+for (const [what, command] of gone) {
+  test(`standard output that is ${what} costs the lines, not the process`, async () => {
+    const script = `
+      import { createLogger } from ${JSON.stringify(new URL('../src/log.ts', import.meta.url).href)};
+      const log = await createLogger({ level: 'info', pretty: false });
+      for (let line = 0; line < 5; line += 1) {
+        log.info('nobody sees it');
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      console.error('still there');`;
+    const { stderr } = await promisify(execFile)('sh', ['-c', command, process.execPath, script], {
+      timeout: 30_000,
+    });
+    assert.match(stderr, /^still there\n(0\n)?$/);
+  });
+}
+
 test('lines of several processes on one pipe stay whole, however slowly it is read', async () => {
   const script = `
     import { createLogger } from ${JSON.stringify(new URL('../src/log.ts', import.meta.url).href)};
