@@ -3,9 +3,12 @@
  * and no command ever gets into it.
  * @module
  */
+import { mkdirSync, openSync } from 'node:fs';
+import path from 'node:path';
 import pino, { type DestinationStream, type Logger } from 'pino';
 import type { Config } from './config.ts';
-import { TerminalsError } from './errors.ts';
+import { AuditUnavailableError, TerminalsError } from './errors.ts';
+import { Lines } from './lines.ts';
 import type { Policy, PolicySet } from './policy/policy.ts';
 import { sameSpec } from './policy/policy-set.ts';
 import type { Route } from './proxy/route.ts';
@@ -21,23 +24,32 @@ export interface AuditedTerminal {
 }
 
 export class Audit {
-  readonly #log: Logger | null;
+  readonly #records: Logger | null;
+  readonly #log: Logger;
+  #failing = false;
 
-  /** @param destination null: nothing is recorded. */
-  constructor(destination: DestinationStream | null) {
+  /**
+   * @param destination throws where it can't be written; null: nothing is recorded
+   * @param log told once when it can't be written, and when it can again
+   */
+  constructor(destination: DestinationStream | null, log: Logger) {
     // On standard output its lines stand among those of the other log.
     const options = {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: () => ({ log: 'audit' }) },
     };
-    this.#log = destination && pino(options, destination);
+    this.#records = destination && pino(options, destination);
+    this.#log = log;
   }
 
-  /** Somebody was let in, and may use a terminal of this policy. */
+  /**
+   * Somebody was let in, and may use a terminal of this policy.
+   * @throws AuditUnavailableError where that can't be recorded
+   */
   admitted({ identity, key }: Route, requestId: string | null): void {
     const { admittedBy, groups, subject } = identity;
-    this.#log?.info({
+    const failure = this.#record({
       event: 'admitted',
       ...terminalFields(key),
       admittedBy,
@@ -45,6 +57,12 @@ export class Audit {
       ...(subject === undefined ? {} : { subject }),
       ...requested(requestId),
     });
+    if (failure === null) return;
+    throw new AuditUnavailableError(
+      'The audit log can not be written, and nobody is let in unrecorded.',
+      'An administrator has to look at it; the log of Terminals says why. Then try again.',
+      { cause: failure },
+    );
   }
 
   /** Somebody was not let in, or not to the policy they asked for. */
@@ -52,7 +70,7 @@ export class Audit {
     error: unknown,
     by: { readonly user: string | undefined; readonly requestId: string | null },
   ): void {
-    this.#log?.info({
+    this.#record({
       event: 'refused',
       claimedUser: by.user,
       reason: error instanceof TerminalsError ? error.code : 'internal',
@@ -62,12 +80,12 @@ export class Audit {
 
   /** A terminal was made, started, changed, replaced, reset, stopped or deleted. */
   acted(act: Act, { key, name }: AuditedTerminal, reason: string): void {
-    this.#log?.info({ event: act, terminal: name, ...terminalFields(key), reason });
+    this.#record({ event: act, terminal: name, ...terminalFields(key), reason });
   }
 
   /** Somebody changed a terminal by hand. */
   drifted({ key, name }: AuditedTerminal, { kind, changes }: Drift): void {
-    this.#log?.info({ event: 'drift', terminal: name, ...terminalFields(key), kind, changes });
+    this.#record({ event: 'drift', terminal: name, ...terminalFields(key), kind, changes });
   }
 
   /** The policies in force changed. */
@@ -79,10 +97,25 @@ export class Audit {
     }
   }
 
+  /** @returns what it failed by */
+  #record(fields: Readonly<Record<string, unknown>>): Error | null {
+    try {
+      this.#records?.info(fields);
+      if (this.#failing) this.#log.info('the audit log is written again');
+      this.#failing = false;
+      return null;
+    } catch (error) {
+      if (!this.#failing)
+        this.#log.error({ err: error }, 'the audit log can not be written: nobody is let in until it can');
+      this.#failing = true;
+      return error instanceof Error ? error : new Error(String(error));
+    }
+  }
+
   #policyChanged(event: string, id: PolicyId, next: PolicySet, previous: PolicySet): void {
     const place = (next.policies.get(id) ?? previous.policies.get(id))?.declaredAt;
     const file = place && `${place.file}:${place.line}`;
-    this.#log?.info({
+    this.#record({
       event,
       policy: id,
       file,
@@ -96,8 +129,10 @@ export class Audit {
 export function auditDestination(config: Pick<Config, 'auditLog'>): DestinationStream | null {
   if (config.auditLog === null) return null;
   // Written at once: a decision that only memory knew would be lost with the process.
-  if (config.auditLog === 'stdout') return pino.destination({ dest: 1, sync: true });
-  return pino.destination({ dest: config.auditLog.file, sync: true, append: true, mkdir: true, mode: 0o600 });
+  if (config.auditLog === 'stdout') return new Lines(1);
+  const { file } = config.auditLog;
+  mkdirSync(path.dirname(file), { recursive: true });
+  return new Lines(openSync(file, 'a', 0o600));
 }
 
 function changeOf(now: Policy | undefined, before: Policy | undefined): string | null {

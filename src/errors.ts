@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'forbidden'
   | 'user-mismatch'
   | 'identity-unavailable'
+  | 'audit-unavailable'
   | 'policy-unknown'
   | 'not-found'
   | 'conflict'
@@ -101,6 +102,12 @@ export class UserMismatchError extends TerminalsError {
 /** Whoever could say whose token it is, or which groups a user has, does not answer. */
 export class IdentityUnavailableError extends TerminalsError {
   readonly code = 'identity-unavailable';
+  readonly status = 503;
+}
+
+/** That somebody is let in can't be recorded, so that nobody is. */
+export class AuditUnavailableError extends TerminalsError {
+  readonly code = 'audit-unavailable';
   readonly status = 503;
 }
 

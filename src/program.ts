@@ -66,7 +66,7 @@ export class Program {
     const identifying = { tokens: config.tokens, log, signal };
     const keys = configuredKeys(config.auth, identifying);
     const authenticator = configuredAuthenticator(config.auth, keys, identifying);
-    const audit = new Audit(auditDestination(config));
+    const audit = new Audit(auditDestination(config), log);
     const metrics = this.#metrics;
     const templates = new Templates(backend.platform);
     const leads = () => backend.peers?.leads ?? true;

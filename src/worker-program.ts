@@ -89,7 +89,7 @@ export class WorkerProgram {
         made: (id, route, origin) => this.#channel.tell('sessionMade', { id, route, origin }),
         take: (id, origin) => this.#channel.ask('takeSession', { id, origin }),
       },
-      audit: new Audit(auditDestination(config)),
+      audit: new Audit(auditDestination(config), log),
       log,
       answered: (status, ms) => this.#metrics.request(status, ms),
       ownRoutes: (app) => ownRoutes.register(app),

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import pino from 'pino';
 import { Audit, auditDestination } from '../src/audit.ts';
-import { ForbiddenError } from '../src/errors.ts';
+import { AuditUnavailableError, ForbiddenError } from '../src/errors.ts';
 import { nobody, terminalName } from '../src/terminal/names.ts';
 import type { ContextId, PolicyId, TerminalKey, UserId } from '../src/terminal/terminal.ts';
 import { directoryOf } from './command/cli.ts';
 import { policyText, setOf } from './policy/fixtures.ts';
+import { capturedLog } from './reconcile/harness.ts';
 
 const key: TerminalKey = {
   policy: 'data' as PolicyId,
@@ -15,10 +17,12 @@ const key: TerminalKey = {
   context: 'chat:1' as ContextId,
 };
 
+const silent = pino({ level: 'silent' });
+
 /** What is recorded, without the time. */
 function recorded(write: (audit: Audit) => void): Record<string, unknown>[] {
   const lines: string[] = [];
-  write(new Audit({ write: (line: string) => void lines.push(line) }));
+  write(new Audit({ write: (line: string) => void lines.push(line) }, silent));
   return lines.map((line) => {
     const { time, log, ...rest } = JSON.parse(line);
     assert.equal(new Date(time).toISOString(), time);
@@ -106,7 +110,7 @@ test('a change of policies says which, where it is declared, and from which revi
 test('a file is appended to, its folders are made, and only its owner may read it', async () => {
   const file = path.join(directoryOf({}), 'log', 'audit.log');
   for (const user of ['one', 'two']) {
-    const audit = new Audit(auditDestination({ auditLog: { file } }));
+    const audit = new Audit(auditDestination({ auditLog: { file } }), silent);
     audit.refused(new Error('x'), { user, requestId: null });
   }
   const lines = (await readFile(file, 'utf8')).trim().split('\n');
@@ -119,5 +123,40 @@ test('a file is appended to, its folders are made, and only its owner may read i
 
 test('without a destination nothing is recorded', () => {
   assert.equal(auditDestination({ auditLog: null }), null);
-  new Audit(null).refused(new Error('x'), { user: undefined, requestId: null });
+  new Audit(null, silent).refused(new Error('x'), { user: undefined, requestId: null });
+});
+
+test('where it can not be written nobody is let in, the log says so once until it works again, and nothing else fails', async () => {
+  const { log, lines } = await capturedLog();
+  let full = true;
+  const written: string[] = [];
+  const destination = {
+    write(line: string) {
+      if (full) throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+      written.push(line);
+    },
+  };
+  const audit = new Audit(destination, log);
+  const identity = { user: key.user, groups: null, admittedBy: 'shared-key' as const };
+  const admit = () => audit.admitted({ identity, key }, 'r1');
+  for (let round = 0; round < 3; round += 1) {
+    assert.throws(admit, AuditUnavailableError);
+    audit.refused(new ForbiddenError('m', 'h'), { user: 'mallory', requestId: null });
+    audit.acted('stop', { key, name: terminalName(key) }, 'idle');
+  }
+  assert.deepEqual(
+    lines.map(({ level }) => level),
+    ['error'],
+  );
+  full = false;
+  admit();
+  admit();
+  assert.equal(written.length, 2);
+  assert.deepEqual(
+    lines.map(({ level, msg }) => [level, msg]),
+    [
+      ['error', 'the audit log can not be written: nobody is let in until it can'],
+      ['info', 'the audit log is written again'],
+    ],
+  );
 });

@@ -53,6 +53,20 @@ export class Gateway {
     url: string,
     requestId: string,
   ): Promise<void> {
+    try {
+      await this.#answer(request, response, url, requestId);
+    } catch {
+      // Not even its refusal or its line could be written, which must not be anybody else's loss.
+      if (!response.writableEnded) response.destroy();
+    }
+  }
+
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    url: string,
+    requestId: string,
+  ): Promise<void> {
     const began = performance.now();
     const trace: Trace = { route: null, reached: null, error: null };
     try {

@@ -24,6 +24,7 @@ const made: Readonly<
   forbidden: (...words) => new errors.ForbiddenError(...words),
   'user-mismatch': () => new errors.UserMismatchError(),
   'identity-unavailable': (...words) => new errors.IdentityUnavailableError(...words),
+  'audit-unavailable': (...words) => new errors.AuditUnavailableError(...words),
   'policy-unknown': () => new errors.PolicyUnknownError(''),
   'not-found': (...words) => new errors.NotFoundError(...words),
   conflict: (...words) => new errors.ConflictError(...words),

@@ -14,6 +14,7 @@ const known: readonly (readonly [error: errors.TerminalsError, type: string, sta
   [new errors.TokenRefusedError('expired', 'm', 'h'), 'unauthenticated', 401],
   [new errors.UserMismatchError(), 'user-mismatch', 403],
   [new errors.IdentityUnavailableError('m', 'h'), 'identity-unavailable', 503],
+  [new errors.AuditUnavailableError('m', 'h'), 'audit-unavailable', 503],
   [new errors.ForbiddenError('m', 'h'), 'forbidden', 403],
   [new errors.PolicyUnknownError('p'), 'policy-unknown', 404],
   [new errors.NotFoundError('m', 'h'), 'not-found', 404],

@@ -78,3 +78,12 @@ test("the caller's request id is taken over where it is fit for a log, else one 
   }
   assert.notEqual(await instance(undefined), await instance(undefined));
 });
+
+test('what fails in what is said of a request is not the end of the server', async (t) => {
+  const proxy = await stack(t, {
+    answered: () => {
+      throw new Error('of nobody');
+    },
+  });
+  for (let round = 0; round < 2; round += 1) assert.equal((await send(proxy, '/x')).status, 200);
+});

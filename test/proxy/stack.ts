@@ -5,6 +5,7 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TestContext } from 'node:test';
+import type { DestinationStream } from 'pino';
 import { AdminAccess } from '../../src/admin/access.ts';
 import { adminApi } from '../../src/admin/api.ts';
 import { healthRoutes } from '../../src/admin/health.ts';
@@ -117,6 +118,9 @@ export interface StackOptions {
   /** Of the terminal; absent: any. */
   readonly upstreamPort?: number;
   readonly limits?: ServerOptions['limits'];
+  /** Where the audit log goes. */
+  readonly audit?: DestinationStream;
+  readonly answered?: (status: number, ms: number) => void;
 }
 
 export async function stack(t: TestContext, options: StackOptions = {}): Promise<Stack> {
@@ -134,11 +138,11 @@ export async function stack(t: TestContext, options: StackOptions = {}): Promise
   const admit = (desired: Desired) => reconciler.admit(desired);
   const discovery = new Discovery({ backend, policies, templates, admit, log });
   const sessions = new Sessions();
-  const audit = new Audit(null);
+  const audit = new Audit(options.audit ?? null, log);
   const shared = { router, terminals: reconciler, sessions, garbage: new BulkGarbage(), audit, log };
   const sockets = terminalSockets({ ...shared, authenticator });
   const app = createServer({
-    gateway: new Gateway({ ...shared, upstreams }),
+    gateway: new Gateway({ ...shared, upstreams, answered: options.answered ?? (() => undefined) }),
     log,
     limits: options.limits,
     ownRoutes: (server) => {

@@ -11,6 +11,7 @@ const all: readonly errors.TerminalsError[] = [
   new errors.UnauthenticatedError('No key.', hint),
   new errors.UserMismatchError(),
   new errors.IdentityUnavailableError('It is away.', hint),
+  new errors.AuditUnavailableError('It is not written.', hint),
   new errors.ForbiddenError('Not for you.', hint),
   new errors.PolicyUnknownError('data-science'),
   new errors.NotFoundError('It is not there.', hint),
