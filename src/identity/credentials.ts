@@ -7,7 +7,7 @@ import { BadRequestError, TokenRefusedError, UserMismatchError, UserMissingError
 import type { UserId } from '../terminal/terminal.ts';
 import type { Credentials, SentToken } from './identity.ts';
 
-const bearer = /^Bearer +(.+?) *$/i;
+const bearer = /^Bearer +/i;
 const longestUserId = 512;
 /** More than any identity provider makes; refused before anything looks into it. */
 export const longestToken = 16 * 1024;
@@ -18,9 +18,15 @@ export const longestToken = 16 * 1024;
  */
 export function sentToken({ authorization, token, cookieToken }: Credentials): SentToken | null {
   if (token) return digested(token, 'frame');
-  const header = bearer.exec(authorization ?? '')?.[1];
-  if (header) return digested(header, 'header');
+  const header = bearerOf(authorization ?? '');
+  if (header !== '') return digested(header, 'header');
   return cookieToken ? digested(cookieToken, 'cookie') : null;
+}
+
+/** Empty: there is none. */
+function bearerOf(authorization: string): string {
+  const scheme = bearer.exec(authorization)?.[0];
+  return scheme === undefined ? '' : authorization.slice(scheme.length).trimEnd();
 }
 
 function digested(text: string, from: SentToken['from']): SentToken {

@@ -33,6 +33,13 @@ test('the scheme is known in any case and with any spaces', async () => {
   }
 });
 
+test('spaces within it cost no more than other characters', async () => {
+  const began = performance.now();
+  const authorization = `Bearer a${' '.repeat(60_000)}b`;
+  await assert.rejects(async () => authenticator.admit(with_({ authorization })), UnauthenticatedError);
+  assert.ok(performance.now() - began < 500, `${performance.now() - began} ms`);
+});
+
 test("the token of a WebSocket's first frame counts before the header; an empty one leaves it to the header", async () => {
   assert.equal(await authenticator.admit(with_({ token: 'the-key' })), 'shared-key');
   assert.equal(
