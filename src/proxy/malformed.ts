@@ -3,6 +3,7 @@
  * @module
  */
 import type { Socket } from 'node:net';
+import { part } from './part.ts';
 
 /** Status, reason phrase and detail. */
 type Refusal = readonly [status: number, reason: string, detail: string];
@@ -26,7 +27,8 @@ export function refuseMalformed(error: Error & { code?: string }, socket: Socket
     status,
     detail,
   });
-  socket.end(
+  part(
+    socket,
     `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   );
 }

@@ -8,6 +8,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { http } from '../../node-http.ts';
 import type { Address } from '../../terminal/terminal.ts';
+import { part } from '../part.ts';
 
 /** 16 bytes in base64. */
 const keyForm = /^[A-Za-z0-9+/]{22}==$/;
@@ -37,7 +38,7 @@ export function acceptClient(request: IncomingMessage, socket: Duplex): boolean 
           ? refusal(400, 'Bad Request', 'Sec-WebSocket-Key is missing or malformed.')
           : null;
   if (refused !== null) {
-    socket.end(refused);
+    part(socket, refused);
     return false;
   }
   socket.write(

@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Address } from '../../terminal/terminal.ts';
+import { farewellMs, part } from '../part.ts';
 import { type ControlFrame, type FirstMessage, FirstMessageReader } from './first-message.ts';
 import { encodeClose, encodeFrame, opcodes, ProtocolError } from './frames.ts';
 import { acceptClient, connectTerminal, HandshakeError, type TerminalSocket } from './handshake.ts';
@@ -54,7 +55,6 @@ export interface WebSocketProxyOptions {
   readonly connectTimeoutMs?: number;
 }
 
-const farewellMs = 1_000;
 /** Far more than a client sends in the time that it has for its first message. */
 const mostControlFrames = 100;
 
@@ -79,7 +79,7 @@ export class WebSocketProxy {
     socket.on('error', () => socket.destroy());
     if (isTcp(socket)) socket.setNoDelay(true).setKeepAlive(true, 30_000).setTimeout(0);
     if (this.#closing) {
-      socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      part(socket, 'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       return;
     }
     if (!acceptClient(request, socket)) return;
@@ -89,7 +89,7 @@ export class WebSocketProxy {
   /** Closes all with this code; resolves when they are gone, at the latest after `graceMs`. */
   async closeAll(code: number, reason: string, graceMs: number): Promise<void> {
     this.#closing = { code, reason };
-    for (const socket of this.#entering) part(socket, code, reason);
+    for (const socket of this.#entering) part(socket, encodeClose(code, reason, false));
     for (const splice of this.#splices) splice.close(code, reason);
     const until = performance.now() + graceMs + farewellMs;
     while (this.#splices.size > 0 && performance.now() < until)
@@ -108,7 +108,7 @@ export class WebSocketProxy {
       else await this.#joinAfterFirst(request, socket, head, gone.signal);
     } catch (error) {
       refusal = refusalOf(error);
-      part(socket, refusal.closeCode, refusal.message);
+      part(socket, encodeClose(refusal.closeCode, refusal.message, false));
     } finally {
       socket.off('close', onGone).off('end', onGone);
       this.#entering.delete(socket);
@@ -218,22 +218,22 @@ export class WebSocketProxy {
   #splice(
     client: Duplex,
     { socket: terminal, head }: TerminalSocket,
-    { touch, join, part }: Admission,
+    admission: Admission,
     fromClient: Buffer,
     filter?: SpliceOptions['filter'],
   ): Splice {
     const splice: Splice = new Splice({
       client,
       terminal,
-      touch,
+      touch: admission.touch,
       ended: () => {
         this.#splices.delete(splice);
-        part();
+        admission.part();
       },
       ...(filter ? { filter } : {}),
     });
     this.#splices.add(splice);
-    join();
+    admission.join();
     splice.push(fromClient, head);
     if (this.#closing) splice.close(this.#closing.code, this.#closing.reason);
     return splice;
@@ -254,15 +254,6 @@ function answering(socket: Duplex): (control: ControlFrame) => void {
 
 function isTcp(socket: Duplex): socket is Socket {
   return 'setNoDelay' in socket;
-}
-
-/** Says why, then goes, also where the client never answers. */
-function part(socket: Duplex, code: number, reason: string): void {
-  if (socket.destroyed) return;
-  socket.resume();
-  socket.end(encodeClose(code, reason, false));
-  const timer = setTimeout(() => socket.destroy(), farewellMs).unref();
-  socket.once('close', () => clearTimeout(timer));
 }
 
 /** Every failure before the splice as a close code of the client's contract. */
