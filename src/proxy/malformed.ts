@@ -2,6 +2,7 @@
  * What the HTTP parser does not take: it has no request to answer to, only a connection.
  * @module
  */
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { part } from './part.ts';
 
@@ -14,21 +15,39 @@ const refusals: Readonly<Record<string, Refusal>> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout', 'No whole head of a request came in time.'],
 };
 
-/** For the `clientError` event of an HTTP server. */
-export function refuseMalformed(error: Error & { code?: string }, socket: Socket): void {
-  if (socket.destroyed || error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
+export class MalformedRequests {
+  /** The last answer of each connection. */
+  readonly #answers = new WeakMap<Socket, ServerResponse>();
+
+  /** A request came in order, and this will answer it. */
+  answering(response: ServerResponse): void {
+    this.#answers.set(response.req.socket, response);
   }
-  const [status, reason, detail] = refusals[error.code ?? ''] ?? invalid;
-  const body = JSON.stringify({
-    type: 'urn:terminals:problem:bad-request',
-    title: 'bad request',
-    status,
-    detail,
-  });
-  part(
-    socket,
-    `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-  );
+
+  /** For the `clientError` event of an HTTP server. */
+  refuse(error: Error & { code?: string }, socket: Socket): void {
+    if (socket.destroyed || error.code === 'ECONNRESET' || !socket.writable || this.#underWay(socket)) {
+      socket.destroy();
+      return;
+    }
+    const [status, reason, detail] = refusals[error.code ?? ''] ?? invalid;
+    const body = JSON.stringify({
+      type: 'urn:terminals:problem:bad-request',
+      title: 'bad request',
+      status,
+      detail,
+    });
+    part(
+      socket,
+      `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+  }
+
+  /** Whether a refusal would be taken for the answer, or for a part of it, to a request that came in order. */
+  #underWay(socket: Socket): boolean {
+    const last = this.#answers.get(socket);
+    if (last === undefined || last.writableFinished) return false;
+    // Without a socket it waits behind others.
+    return last.socket === null || last.headersSent || last.req.complete;
+  }
 }

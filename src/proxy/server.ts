@@ -15,7 +15,7 @@ import { credentialsOf, header } from './credentials.ts';
 import { type Discovery, type DiscoveryPath, discoveryPaths } from './discovery.ts';
 import { hasBody } from './forward.ts';
 import type { Gateway } from './gateway.ts';
-import { refuseMalformed } from './malformed.ts';
+import { MalformedRequests } from './malformed.ts';
 import { problemOf, sendProblem } from './problem.ts';
 import { parseTarget, pathOnly } from './target.ts';
 
@@ -49,11 +49,12 @@ const requestIdForm = /^[\w.:-]{1,128}$/;
 /** A server that is ready to listen. Closing it drains requests under way. */
 export function createServer(options: ServerOptions): FastifyInstance {
   let closing = false;
+  const malformed = new MalformedRequests();
   const app = Fastify({
     // One line a request is written by the gateway, with what only it knows.
     logger: false,
     genReqId: requestId,
-    serverFactory: (handler) => httpServer(options, handler, () => closing),
+    serverFactory: (handler) => httpServer({ ...options, own: handler, closing: () => closing, malformed }),
     // The admin API brings its own compiler; Fastify's, which would be loaded all the same, takes a while.
     schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
     rewriteUrl: (request) =>
@@ -61,7 +62,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     forceCloseConnections: 'idle',
     // What came on an open connection is still served; the connection ends with it.
     return503OnClosing: false,
-    clientErrorHandler: refuseMalformed,
+    clientErrorHandler: (error, socket) => malformed.refuse(error, socket),
     frameworkErrors: (error, request, reply) => {
       reply.hijack();
       sendProblem(reply.raw, problemOf(error, request.id));
@@ -99,15 +100,15 @@ export function createServer(options: ServerOptions): FastifyInstance {
   return app;
 }
 
-/**
- * Requests for terminals pass Fastify by: it would look up a route, which there is one of, and wrap what is not read here.
- * @param own where all others go
- */
-function httpServer(
-  { gateway, limits }: Pick<ServerOptions, 'gateway' | 'limits'>,
-  own: RequestListener,
-  closing: () => boolean,
-): Server {
+interface HttpServerOptions extends Pick<ServerOptions, 'gateway' | 'limits'> {
+  /** Where requests go that are for no terminal. */
+  readonly own: RequestListener;
+  readonly closing: () => boolean;
+  readonly malformed: MalformedRequests;
+}
+
+/** Requests for terminals pass Fastify by: it would look up a route, which there is one of, and wrap what is not read here. */
+function httpServer({ gateway, limits, own, closing, malformed }: HttpServerOptions): Server {
   const { headersMs, silentUploadMs } = { ...defaultLimits, ...limits };
   const options = {
     // Bodies take as long as they take.
@@ -121,6 +122,7 @@ function httpServer(
     optimizeEmptyRequests: true,
   };
   return http.createServer(options, (request: IncomingMessage, response: ServerResponse) => {
+    malformed.answering(response);
     if (hasBody(request)) endSilentUpload(request, response, silentUploadMs);
     if (gateway === null || destination(request) !== 'terminal') {
       own(request, response);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { turns } from '../reconcile/harness.ts';
+import { turns, until } from '../reconcile/harness.ts';
 import { asAlice, head, RawClient, send, sharedKey, stack } from './stack.ts';
 
 const second = `GET /second HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${sharedKey}\r\nX-User-Id: bob\r\n\r\n`;
@@ -44,6 +44,36 @@ for (const [what, request] of malformed) {
     assert.ok(proxy.upstream.requests.every(({ url }) => url === '/x'));
   });
 }
+
+test('what is malformed behind a request gets no answer into the one that is under way', async (t) => {
+  const proxy = await stack(t);
+  let begin = false;
+  proxy.upstream.handle = (_request, response) => {
+    if (begin) response.write('half');
+  };
+  for (const answer of ['not begun', 'half through']) {
+    begin = answer === 'half through';
+    const client = await RawClient.connect(t, proxy);
+    const before = proxy.upstream.requests.length;
+    client.write(head('GET /x HTTP/1.1'));
+    await until(() => proxy.upstream.requests.length > before, 'the terminal has it');
+    if (begin) await client.until(/half/);
+    client.write('no HTTP\r\n\r\n');
+    await client.untilEnd();
+    assert.match(client.received, begin ? /^HTTP\/1\.1 200 .*half\r\n$/s : /^$/, answer);
+  }
+});
+
+test('what is malformed behind an answer that is through is refused', async (t) => {
+  const proxy = await stack(t);
+  const client = await RawClient.connect(t, proxy);
+  client.write(head('GET /x HTTP/1.1'));
+  await client.until(/ok/);
+  client.received = '';
+  client.write('no HTTP\r\n\r\n');
+  await client.untilEnd();
+  assert.match(client.received, /^HTTP\/1\.1 400 /);
+});
 
 test('what is refused by the parser is a problem, too', async (t) => {
   const proxy = await stack(t);
