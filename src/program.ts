@@ -23,6 +23,7 @@ import { Preparation } from './reconcile/preparation.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { ResetStore } from './reconcile/reset-store.ts';
 import { Templates } from './reconcile/templates.ts';
+import { authorityOf } from './terminal/address.ts';
 import { Leases } from './workers/leases.ts';
 import type { Primary } from './workers/primary.ts';
 
@@ -248,6 +249,5 @@ function madeKey({ auth }: Config): Readonly<Record<string, string>> {
 
 function baseUrl(host: string, port: number): string {
   const anywhere = host === '0.0.0.0' || host === '::';
-  const name = anywhere ? '127.0.0.1' : host;
-  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
+  return `http://${authorityOf({ host: anywhere ? '127.0.0.1' : host, port })}`;
 }

@@ -4,6 +4,7 @@
  */
 import { NotFoundError } from '../errors.ts';
 import type { Entry } from '../reconcile/registry.ts';
+import { authorityOf } from '../terminal/address.ts';
 import type { Phase } from '../terminal/terminal.ts';
 import type { AdminApiOptions } from './api.ts';
 import { type AdminRoute, listOf, nullable, objectOf, refTo, route, type Schema } from './route.ts';
@@ -151,7 +152,7 @@ function page(entries: Iterable<Readonly<Entry>>, { phase, limit, cursor = '', .
 function answerOf(entry: Readonly<Entry>) {
   const { key, name, actual, progress, driftedSince, lastActivityAt, inFlight, waiters, failures } = entry;
   const detail = actual && 'detail' in actual ? actual.detail : null;
-  const address = actual?.phase === 'Running' ? `${actual.address.host}:${actual.address.port}` : null;
+  const address = actual?.phase === 'Running' ? authorityOf(actual.address) : null;
   return {
     name,
     user_id: key.user,

@@ -1,4 +1,5 @@
 /** `terminals list`: every terminal there is. @module */
+import { authorityOf } from '../terminal/address.ts';
 import { isNobody } from '../terminal/names.ts';
 import type { Command } from './command.ts';
 import { stateHelp, stateOptions } from './configuration.ts';
@@ -29,7 +30,7 @@ Exit codes: 0 done, 1 the backend does not answer, 2 the call's words are off.
         context: terminal.key.context,
         phase: terminal.phase,
         revision: terminal.revision,
-        address: terminal.phase === 'Running' ? `${terminal.address.host}:${terminal.address.port}` : null,
+        address: terminal.phase === 'Running' ? authorityOf(terminal.address) : null,
         detail: terminal.phase === 'Error' || terminal.phase === 'Provisioning' ? terminal.detail : null,
       }));
       if (values.json) io.out(`${JSON.stringify(rows, null, 2)}\n`);

@@ -10,6 +10,7 @@ import { TerminalsError, TerminalUnreachableError } from '../errors.ts';
 import { isMap } from '../json.ts';
 import type { Policy, PolicySet } from '../policy/policy.ts';
 import type { Templates } from '../reconcile/templates.ts';
+import { authorityOf } from '../terminal/address.ts';
 import { revisionOf } from '../terminal/desired.ts';
 import { discoveryUser, terminalName } from '../terminal/names.ts';
 import type {
@@ -232,8 +233,7 @@ async function ask(
   path: DiscoveryPath,
   signal: AbortSignal,
 ): Promise<DiscoveryAnswer> {
-  const { host, port } = terminal.address;
-  const response = await fetch(`http://${host}:${port}${path}`, {
+  const response = await fetch(`http://${authorityOf(terminal.address)}${path}`, {
     headers: { authorization: `Bearer ${terminal.apiKey}` },
     signal: AbortSignal.any([signal, AbortSignal.timeout(answerTimeoutMs)]),
   });

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import type { Audit } from '../audit.ts';
 import { TerminalsError, TerminalUnreachableError } from '../errors.ts';
 import type { Reached } from '../reconcile/reconciler.ts';
+import { authorityOf } from '../terminal/address.ts';
 import type { BulkGarbage } from './bulk-garbage.ts';
 import { credentialsOf, header } from './credentials.ts';
 import { bodyOf, CallerGoneError, forward, NotSentError } from './forward.ts';
@@ -177,9 +178,8 @@ function makesSession({ method }: IncomingMessage, { path }: Target): boolean {
 }
 
 function unreachable({ terminal }: Reached, cause: unknown): TerminalUnreachableError {
-  const { host, port } = terminal.address;
   return new TerminalUnreachableError(
-    `The terminal runs, but ${host}:${port} takes no connection.`,
+    `The terminal runs, but ${authorityOf(terminal.address)} takes no connection.`,
     'Check that Terminals can reach that address (TERMINALS_NETWORK, TERMINALS_DOCKER_HOST).',
     { cause },
   );

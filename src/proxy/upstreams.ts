@@ -4,6 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import type { Pool as UndiciPool } from 'undici';
+import { authorityOf } from '../terminal/address.ts';
 import type { Address } from '../terminal/terminal.ts';
 
 /** What the whole of undici adds to a pool, such as `request`, is not there. */
@@ -60,6 +61,6 @@ export class Upstreams {
   }
 }
 
-function originOf({ host, port }: Address): string {
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+function originOf(address: Address): string {
+  return `http://${authorityOf(address)}`;
 }

@@ -5,6 +5,7 @@
 import type { Logger } from 'pino';
 import type { Backend } from '../backend/backend.ts';
 import { StartTimeoutError, TerminalPausedError } from '../errors.ts';
+import { authorityOf } from '../terminal/address.ts';
 import { isNobody } from '../terminal/names.ts';
 import type { Action } from '../terminal/plan.ts';
 import type { Desired, RunningTerminal } from '../terminal/terminal.ts';
@@ -203,11 +204,10 @@ export class Actions {
   }
 
   #arrive(entry: Entry, terminal: RunningTerminal): void {
-    const { host, port } = terminal.address;
     // Nobody used one that was only replaced; where an operator stops it, that counts from its last use.
     if (!terminal.operated || entry.waiters.size > 0) entry.touch();
     this.#observations.record(entry, terminal);
-    this.#log.info({ ...describe(entry), address: `${host}:${port}` }, 'running');
+    this.#log.info({ ...describe(entry), address: authorityOf(terminal.address) }, 'running');
   }
 
   #progress(entry: Entry): (detail: string) => void {

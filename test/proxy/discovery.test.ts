@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import net from 'node:net';
+import { pipeline } from 'node:stream';
 import { test } from 'node:test';
 import { StartFailedError, TerminalUnreachableError } from '../../src/errors.ts';
 import { Discovery, withoutSecurity } from '../../src/proxy/discovery.ts';
+import { portOf } from '../../src/proxy/proxy-server.ts';
 import { Templates } from '../../src/reconcile/templates.ts';
 import { discoveryUser } from '../../src/terminal/names.ts';
 import { capturedLog, keyOf, MemoryPolicies, policyOf, until } from '../reconcile/harness.ts';
@@ -172,6 +175,22 @@ test('a start that fails leaves no terminal behind', async (t) => {
   assertProblem(await send(proxy, '/system', { headers: keyOnly }), 502, 'terminal-unreachable');
   await until(() => proxy.backend.actual(discoveryKey) === undefined, 'it is removed');
   assert.equal(proxy.backend.homes.size, 0);
+});
+
+test('a terminal with an IPv6 address is asked as any other', async (t) => {
+  const proxy = await stack(t);
+  tells(proxy);
+  const server = net.createServer((socket) => {
+    const to = net.connect(proxy.upstream.port, '127.0.0.1');
+    pipeline(socket, to, socket, () => undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '::1', resolve));
+  t.after(() => server.close());
+  proxy.backend.address = () => ({ host: '::1', port: portOf(server.address()) });
+  assert.equal((await send(proxy, '/system', { headers: keyOnly })).body, 'system 1');
+  assert.equal((await send(proxy, '/x')).status, 200);
+  const { body } = await send(proxy, '/api/v1/terminals');
+  assert.match(body, /"address":"\[::1\]:\d+"/);
 });
 
 test('what a crash left behind is removed at the start', async (t) => {

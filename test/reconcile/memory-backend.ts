@@ -57,15 +57,15 @@ export class MemoryBackend implements Backend {
   deaf = false;
   /** After how many turns each event is told, as often as there are numbers; what is told is how it was half way. */
   delays: readonly number[] = [1];
-  readonly #address: (desired: Desired) => Address;
+  /** Where a terminal's server answers. */
+  address: (desired: Desired) => Address;
   readonly #terminals = new Map<TerminalName, Actual>();
   readonly #faults = new Map<Operation, Fault[]>();
   #listener: BackendListener | null = null;
   #ticks = 0;
 
-  /** @param address where a terminal's server answers. */
   constructor(address: (desired: Desired) => Address = () => ({ host: '127.0.0.1', port: 9 })) {
-    this.#address = address;
+    this.address = address;
   }
 
   // --- what a test does to it ----------------------------------------------
@@ -247,7 +247,7 @@ export class MemoryBackend implements Backend {
       fingerprint: fingerprintOf(desired.workload),
       limits: desired.limits,
       idleTimeoutMs: desired.idleTimeoutMs,
-      address: this.#address(desired),
+      address: this.address(desired),
       // No two that are nobody's share one.
       apiKey: `key-of-${desired.name}${isNobody(desired.key.user) ? `-${this.#ticks}` : ''}`,
       startedAt: this.#ticks,
