@@ -56,6 +56,8 @@ export class Discovery {
   readonly #answers = new Map<Revision, Answers>();
   /** The answers last given for a policy: better than none while new ones can't be had. */
   readonly #lastGood = new Map<string, Answers>();
+  /** When the last try failed. */
+  readonly #failedAt = new Map<Revision, number>();
   readonly #taking = new Map<Revision, Promise<Answers>>();
   readonly #stopping = new AbortController();
   /** Of this process, where others take answers from terminals of their own at the same time. */
@@ -95,13 +97,16 @@ export class Discovery {
     if (answer) return answer;
     throw new TerminalUnreachableError(
       `The terminals of policy "${policy.id}" have not told their ${path} yet.`,
-      'It is taken from a short-lived terminal as soon as one starts; try again in a few seconds, and look in the log if it stays so.',
+      'It is taken from a short-lived terminal as soon as one starts; try again in a few seconds, or after a failure, which the log tells of, in half a minute.',
     );
   }
 
   async #soon(policy: Policy, template: Template): Promise<Answers | undefined> {
     const lastGood = this.#lastGood.get(policy.id);
     if (lastGood) return lastGood;
+    // Anybody may ask, and no caller's question is worth one container after the other.
+    const failedAt = this.#failedAt.get(template.revision);
+    if (failedAt !== undefined && performance.now() - failedAt < retryMs) return undefined;
     const late = Promise.withResolvers<undefined>();
     const timer = setTimeout(() => late.resolve(undefined), waitMs);
     try {
@@ -119,7 +124,8 @@ export class Discovery {
       current.add(template.revision);
       this.#take(policy, template).catch(() => this.#retryLater());
     }
-    for (const revision of this.#answers.keys()) if (!current.has(revision)) this.#answers.delete(revision);
+    for (const known of [this.#answers, this.#failedAt])
+      for (const revision of known.keys()) if (!current.has(revision)) known.delete(revision);
   }
 
   #retryLater(): void {
@@ -161,9 +167,11 @@ export class Discovery {
       const terminal = await backend.create(desired, progress, signal);
       const answers = await askAll(terminal, signal);
       this.#answers.set(template.revision, answers);
+      this.#failedAt.delete(template.revision);
       this.#lastGood.set(policy.id, answers);
       return answers;
     } catch (error) {
+      this.#failedAt.set(template.revision, performance.now());
       if (!signal.aborted)
         log[error instanceof TerminalsError ? 'warn' : 'error'](
           { err: error, policy: policy.id },

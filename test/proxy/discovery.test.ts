@@ -165,6 +165,21 @@ test("an answer that can not be had in time is a problem before Open WebUI's 3 s
   resolve();
 });
 
+test('requests have nothing started anew for a while after a start that failed, and a new image is tried at once', async (t) => {
+  const proxy = await stack(t);
+  tells(proxy);
+  const fails = () => {
+    throw new StartFailedError('It ended.', 'Look in its log.');
+  };
+  proxy.backend.inject('create', { before: fails });
+  for (let round = 0; round < 5; round += 1)
+    assertProblem(await send(proxy, '/api/config', { headers: {} }), 502, 'terminal-unreachable');
+  assert.equal(proxy.backend.count('create'), 1);
+  proxy.policies.edit(policyOf({ image: 'open-terminal:2' }));
+  assert.equal((await send(proxy, '/api/config', { headers: {} })).status, 200);
+  assert.equal(proxy.backend.count('create'), 2);
+});
+
 test('a start that fails leaves no terminal behind', async (t) => {
   const proxy = await stack(t);
   proxy.backend.inject('create', {
