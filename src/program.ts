@@ -59,12 +59,13 @@ export class Program {
   readonly #metrics = new Metrics();
   readonly #source: PolicySource;
   readonly #stopping = new AbortController();
+  /** Of what is asked to know who calls, which requests under way at a shutdown still need. */
+  readonly #identifying = new AbortController();
 
   constructor(options: ProgramOptions) {
     const { config, backend, log, Primary } = options;
     this.#options = options;
-    const { signal } = this.#stopping;
-    const identifying = { tokens: config.tokens, log, signal };
+    const identifying = { tokens: config.tokens, log, signal: this.#identifying.signal };
     const keys = configuredKeys(config.auth, identifying);
     const authenticator = configuredAuthenticator(config.auth, keys, identifying);
     const audit = new Audit(auditDestination(config), log);
@@ -198,6 +199,7 @@ export class Program {
   async close(): Promise<void> {
     this.#stopping.abort();
     await this.#front.close();
+    this.#identifying.abort();
     await this.#discovery.close();
     await this.#preparation.close();
     await this.reconciler.close();

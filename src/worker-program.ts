@@ -27,7 +27,8 @@ export interface WorkerProgramOptions {
 export class WorkerProgram {
   readonly #options: WorkerProgramOptions;
   readonly #metrics = new Metrics();
-  readonly #stopping = new AbortController();
+  /** Of what is asked to know who calls, which requests under way at a shutdown still need. */
+  readonly #identifying = new AbortController();
   readonly #drained = Promise.withResolvers<void>();
   readonly #channel: Channel<ToPrimary, ToWorker>;
   readonly #terminals: LeasedTerminals;
@@ -70,15 +71,15 @@ export class WorkerProgram {
     } catch (error) {
       this.#channel.tell('failed', failureOf(error));
     }
-    this.#stopping.abort();
     await server.close();
+    this.#identifying.abort();
     await ownRoutes.close();
     this.#terminals.close();
   }
 
   #serverOf(ownRoutes: OwnRoutes): ProxyServer {
     const { config, log } = this.#options;
-    const identifying = { tokens: config.tokens, log, signal: this.#stopping.signal };
+    const identifying = { tokens: config.tokens, log, signal: this.#identifying.signal };
     const keys = configuredKeys(config.auth, identifying);
     return new ProxyServer({
       terminals: this.#terminals,
