@@ -87,15 +87,15 @@ export class TokenRefusedError extends UnauthenticatedError {
   }
 }
 
-/** The token is good, and it is another user's than the request names. */
+/** The request names two users: by its token, X-User-Id or the query. */
 export class UserMismatchError extends TerminalsError {
   readonly code = 'user-mismatch';
   readonly status = 403;
-  constructor() {
-    super(
-      'X-User-Id names another user than the token.',
-      'Send the id of the user whose token it is, or leave X-User-Id out.',
-    );
+  constructor(
+    message = 'X-User-Id names another user than the token.',
+    hint = 'Send the id of the user whose token it is, or leave X-User-Id out.',
+  ) {
+    super(message, hint);
   }
 }
 

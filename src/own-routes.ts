@@ -58,7 +58,7 @@ export function ownRoutes(parts: OwnRoutesParts): (app: FastifyInstance) => void
     const { kind } = backend;
     const { notReady } = parts;
     healthRoutes(app, { version, backend: kind, unenforced: () => backend.unenforced, notReady });
-    discoveryRoute(app, { discovery, authenticator, policies, log });
+    discoveryRoute(app, { discovery, authenticator, policies, audit, log });
     const sources = {
       ...parts,
       backend: kind,

@@ -4,8 +4,9 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import type { Audit } from '../audit.ts';
 import { NotFoundError } from '../errors.ts';
 import type { Authenticator } from '../identity/identity.ts';
 import { http } from '../node-http.ts';
@@ -180,18 +181,28 @@ export interface DiscoveryRouteOptions {
   readonly discovery: Discovery;
   readonly authenticator: Authenticator;
   readonly policies: { readonly current: PolicySet };
+  readonly audit: Audit;
   readonly log: Logger;
 }
 
 /** `/api/config` comes without a key from Open WebUI; it tells no more than which features there are. */
 export function discoveryRoute(
   app: FastifyInstance,
-  { discovery, authenticator, policies, log }: DiscoveryRouteOptions,
+  { discovery, authenticator, policies, audit, log }: DiscoveryRouteOptions,
 ): void {
+  async function admit(request: FastifyRequest): Promise<void> {
+    try {
+      await authenticator.admit(credentialsOf(request.raw, null));
+    } catch (error) {
+      audit.refused(error, { user: header(request.raw, 'x-user-id'), requestId: request.id });
+      throw error;
+    }
+  }
+
   app.get(internalDiscovery, async (request, reply) => {
     const { policy: named, path } = parseTarget(request.originalUrl);
     const wanted = discoveryPath(path) ?? '/openapi.json';
-    if (wanted !== '/api/config') await authenticator.admit(credentialsOf(request.raw, null));
+    if (wanted !== '/api/config') await admit(request);
     const policy = namedPolicy(policies.current, named);
     const answer = await discovery.answer(policy, wanted);
     log.info(

@@ -7,9 +7,11 @@ import type { Logger } from 'pino';
 import type { Audit } from '../audit.ts';
 import {
   BadRequestError,
+  NotFoundError,
   PolicyUnknownError,
   TerminalsError,
   UnauthenticatedError,
+  UserMismatchError,
   UserMissingError,
 } from '../errors.ts';
 import type { Authenticator, Credentials } from '../identity/identity.ts';
@@ -30,6 +32,7 @@ export interface TerminalSocketsOptions {
   readonly garbage: Pick<BulkGarbage, 'passed'>;
   readonly audit: Audit;
   readonly log: Logger;
+  readonly firstMessageTimeoutMs?: number;
 }
 
 const sessionsPath = '/api/terminals/';
@@ -41,20 +44,40 @@ const passedOn = ['x-session-id', 'x-user-id', 'user-agent', 'accept-language'] 
 interface Trace {
   readonly began: number;
   route: Route | null;
+  /** Whether it was let in or not is settled, and written by whoever settled it. */
+  decided: boolean;
   terminal: string | null;
 }
 
 /** The proxy of `/api/terminals/{session}`, plain or under `/p/{policy}/`. */
 export function terminalSockets(options: TerminalSocketsOptions): WebSocketProxy {
-  const { authenticator, router, terminals, sessions, garbage, audit, log } = options;
+  const { authenticator, router, terminals, sessions, garbage, audit, log, ...limits } = options;
   const traces = new WeakMap<IncomingMessage, Trace>();
+  /** What is wrong with the keys that handshakes brought, until a first message is there. */
+  const wrongKeys = new WeakMap<IncomingMessage, unknown>();
+
+  function refused(request: IncomingMessage, error: unknown): void {
+    audit.refused(error, { user: header(request, 'x-user-id'), requestId: null });
+  }
+
+  /** A key or token in the handshake itself counts as well as one in the first message; in open mode none is needed. */
+  async function refusesEarly(request: IncomingMessage): Promise<Refusal | null> {
+    try {
+      await authenticator.admit(credentialsOf(request, null));
+      return null;
+    } catch (error) {
+      const { authorization, cookie } = request.headers;
+      if (authorization !== undefined || cookie !== undefined) wrongKeys.set(request, error);
+      return refusalOf(error);
+    }
+  }
 
   async function admit(
     request: IncomingMessage,
     token: string | null,
     signal: AbortSignal,
   ): Promise<Admission> {
-    const trace: Trace = { began: performance.now(), route: null, terminal: null };
+    const trace: Trace = { began: performance.now(), route: null, decided: false, terminal: null };
     traces.set(request, trace);
     try {
       const target = socketTarget(request);
@@ -65,6 +88,7 @@ export function terminalSockets(options: TerminalSocketsOptions): WebSocketProxy
         (await router.route(credentials, target.policy, context));
       trace.route = route;
       sameUser(target, credentials.userId, route);
+      trace.decided = true;
       audit.admitted(route, null);
       const { terminal, use } = await terminals.reach(route.key, signal);
       trace.terminal = terminal.name;
@@ -82,16 +106,22 @@ export function terminalSockets(options: TerminalSocketsOptions): WebSocketProxy
         unreachable: () => terminals.suspect(route.key, terminal),
       };
     } catch (error) {
-      if (trace.route === null) audit.refused(error, { user: header(request, 'x-user-id'), requestId: null });
-      throw refusalOf(error, signal);
+      if (!trace.decided) refused(request, error);
+      throw signal.aborted ? new Refusal(1006, 'the client went away') : refusalOf(error);
     }
   }
 
   return new WebSocketProxy({
+    ...limits,
     admit,
-    admitsEarly: (request) => isAdmitted(authenticator, request),
+    refusesEarly,
     outcome(request, refusal) {
       const trace = traces.get(request);
+      if (trace === undefined) {
+        // No first message came: the handshake is all that was ever said.
+        const error = wrongKeys.get(request) ?? refusal?.cause;
+        if (error instanceof TerminalsError) refused(request, error);
+      }
       const line = {
         path: pathOnly(request.url ?? ''),
         user: trace?.route?.identity.user,
@@ -111,20 +141,13 @@ export function terminalSockets(options: TerminalSocketsOptions): WebSocketProxy
   });
 }
 
-/** A key or token in the handshake itself counts as well as one in the first message; in open mode none is needed. */
-async function isAdmitted(authenticator: Authenticator, request: IncomingMessage): Promise<boolean> {
-  try {
-    await authenticator.admit(credentialsOf(request, null));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 function socketTarget(request: IncomingMessage): Target {
   const target = parseTarget(request.url ?? '');
   if (!sessionPath.test(pathOnly(target.path)))
-    throw new Refusal(4004, 'WebSockets are served at /api/terminals/{session} only');
+    throw new NotFoundError(
+      'WebSockets are served at /api/terminals/{session} only.',
+      'Check the URL of the connection.',
+    );
   return target;
 }
 
@@ -147,7 +170,10 @@ async function ownRoute(
 function sameUser({ path }: Target, userId: string | undefined, { identity }: Route): void {
   const named = new URLSearchParams(path.slice(pathOnly(path).length)).get('user_id');
   if (named !== null && named !== (userId ?? identity.user)) {
-    throw new Refusal(4003, 'user_id is not the user of the request');
+    throw new UserMismatchError(
+      'user_id is not the user of the request.',
+      'Send the same id as in X-User-Id, or leave it out.',
+    );
   }
 }
 
@@ -160,15 +186,15 @@ function passOn(request: IncomingMessage): Record<string, string> {
   );
 }
 
-function refusalOf(error: unknown, signal: AbortSignal): Refusal {
-  if (error instanceof Refusal) return error;
-  if (signal.aborted) return new Refusal(1006, 'the client went away');
+function refusalOf(error: unknown): Refusal {
   const code =
     error instanceof UnauthenticatedError
       ? 4001
       : error instanceof UserMissingError
         ? 4002
-        : error instanceof PolicyUnknownError || error instanceof BadRequestError
+        : error instanceof PolicyUnknownError ||
+            error instanceof BadRequestError ||
+            error instanceof NotFoundError
           ? 4004
           : 4003;
   const reason = error instanceof TerminalsError ? error.message : 'the terminal can not be reached';

@@ -22,7 +22,7 @@ const made: Readonly<
   'user-missing': () => new errors.UserMissingError(),
   unauthenticated: (...words) => new errors.UnauthenticatedError(...words),
   forbidden: (...words) => new errors.ForbiddenError(...words),
-  'user-mismatch': () => new errors.UserMismatchError(),
+  'user-mismatch': (message, hint) => new errors.UserMismatchError(message, hint),
   'identity-unavailable': (...words) => new errors.IdentityUnavailableError(...words),
   'audit-unavailable': (...words) => new errors.AuditUnavailableError(...words),
   'policy-unknown': () => new errors.PolicyUnknownError(''),

@@ -120,6 +120,7 @@ export interface StackOptions {
   readonly limits?: ServerOptions['limits'];
   /** Where the audit log goes. */
   readonly audit?: DestinationStream;
+  readonly firstMessageTimeoutMs?: number;
   readonly answered?: (status: number, ms: number) => void;
 }
 
@@ -140,13 +141,14 @@ export async function stack(t: TestContext, options: StackOptions = {}): Promise
   const sessions = new Sessions();
   const audit = new Audit(options.audit ?? null, log);
   const shared = { router, terminals: reconciler, sessions, garbage: new BulkGarbage(), audit, log };
-  const sockets = terminalSockets({ ...shared, authenticator });
+  const { firstMessageTimeoutMs = 10_000 } = options;
+  const sockets = terminalSockets({ ...shared, authenticator, firstMessageTimeoutMs });
   const app = createServer({
     gateway: new Gateway({ ...shared, upstreams, answered: options.answered ?? (() => undefined) }),
     log,
     limits: options.limits,
     ownRoutes: (server) => {
-      discoveryRoute(server, { discovery, authenticator, policies, log });
+      discoveryRoute(server, { discovery, authenticator, policies, audit, log });
       healthRoutes(server, {
         version: '1.2.3',
         backend: backend.kind,

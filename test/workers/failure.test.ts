@@ -10,6 +10,7 @@ const all: readonly errors.TerminalsError[] = [
   new errors.UserMissingError(),
   new errors.UnauthenticatedError('No key.', hint),
   new errors.UserMismatchError(),
+  new errors.UserMismatchError('Two users.', hint),
   new errors.IdentityUnavailableError('It is away.', hint),
   new errors.AuditUnavailableError('It is not written.', hint),
   new errors.ForbiddenError('Not for you.', hint),

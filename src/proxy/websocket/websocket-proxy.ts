@@ -40,8 +40,8 @@ export class Refusal extends Error {
 }
 
 export interface WebSocketProxyOptions {
-  /** Whether the request is admitted by itself, so that the first message need not be waited for. */
-  admitsEarly(request: IncomingMessage): Promise<boolean>;
+  /** null: the request is admitted by itself, so that the first message need not be waited for; else why it is not. */
+  refusesEarly(request: IncomingMessage): Promise<Refusal | null>;
   /**
    * Decides where it goes.
    * @param token of the auth message; null where none came
@@ -104,8 +104,9 @@ export class WebSocketProxy {
     this.#entering.add(socket);
     let refusal: Refusal | null = null;
     try {
-      if (await this.#options.admitsEarly(request)) await this.#joinEarly(request, socket, head, gone.signal);
-      else await this.#joinAfterFirst(request, socket, head, gone.signal);
+      const early = await this.#options.refusesEarly(request);
+      if (early === null) await this.#joinEarly(request, socket, head, gone.signal);
+      else await this.#joinAfterFirst(request, socket, head, early, gone.signal);
     } catch (error) {
       refusal = refusalOf(error);
       part(socket, encodeClose(refusal.closeCode, refusal.message, false));
@@ -120,9 +121,10 @@ export class WebSocketProxy {
     request: IncomingMessage,
     socket: Duplex,
     head: Buffer,
+    early: Refusal,
     signal: AbortSignal,
   ): Promise<void> {
-    const first = await this.#firstMessage(socket, head, signal);
+    const first = await this.#firstMessage(socket, head, early, signal);
     const admission = await this.#options.admit(request, first.token, signal);
     const terminal = await this.#connect(admission, signal);
     this.#splice(socket, terminal, admission, Buffer.concat([first.passOn, first.rest]));
@@ -170,13 +172,14 @@ export class WebSocketProxy {
     return { timeoutMs: firstMessageTimeoutMs, limit: firstMessageBytes, connectTimeoutMs };
   }
 
-  #firstMessage(socket: Duplex, head: Buffer, signal: AbortSignal): Promise<FirstMessage> {
+  /** @param early what it is refused with where none comes */
+  #firstMessage(socket: Duplex, head: Buffer, early: Refusal, signal: AbortSignal): Promise<FirstMessage> {
     const { timeoutMs, limit } = this.#limits();
     return new Promise((resolve, reject) => {
       const reader = new FirstMessageReader(limit, answering(socket));
-      const seconds = timeoutMs / 1000;
+      const reason = `no auth message within ${timeoutMs / 1000} seconds: ${early.message}`;
       const timer = setTimeout(
-        () => done(() => reject(new Refusal(4001, `no auth message within ${seconds} seconds`))),
+        () => done(() => reject(new Refusal(early.closeCode, reason, { cause: early.cause }))),
         timeoutMs,
       );
       const abort = () => done(() => reject(signal.reason));

@@ -16,7 +16,7 @@ import { authenticate, dial } from './clients.ts';
 async function alone(t: TestContext, options: Partial<WebSocketProxyOptions> = {}) {
   const outcomes: (Refusal | null)[] = [];
   const proxy = new WebSocketProxy({
-    admitsEarly: async () => false,
+    refusesEarly: async () => new Refusal(4001, 'no key'),
     admit: () => Promise.reject(new Refusal(4003, 'nowhere to go')),
     outcome: (_request, refusal) => outcomes.push(refusal),
     firstMessageTimeoutMs: 100,
@@ -61,7 +61,7 @@ function admission(port: number, changes: Partial<Admission> = {}): Admission {
 test('a client that says nothing is closed with 4001 after the time limit', async (t) => {
   const { proxy, outcomes, port } = await alone(t);
   const client = await dial(t, { port });
-  assert.deepEqual(await client.closed(), [4001, 'no auth message within 0.1 seconds']);
+  assert.deepEqual(await client.closed(), [4001, 'no auth message within 0.1 seconds: no key']);
   await until(() => outcomes.length === 1, 'the outcome');
   assert.equal(proxy.open, 0);
 });
