@@ -33,6 +33,8 @@ export async function createLogger({
       level: (label: string) => ({ level: label }),
       log: (fields: Fields) => withoutSecrets(fields, 0),
     },
+    // The formatter has made fields of it, which pino would take for an error of the class Object.
+    serializers: { err: (err: unknown) => (err instanceof Error ? pino.stdSerializers.err(err) : err) },
     // What is bound to a child logger passes no formatter.
     redact: { paths: ['authorization', 'cookie', 'apiKey', 'token', 'password'], censor: censored },
   };

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { Secret } from '../src/config.ts';
+import { UserMissingError } from '../src/errors.ts';
 import { createLogger } from '../src/log.ts';
 
 async function logged(
@@ -58,6 +59,23 @@ test('an error is written with its message, stack and cause', async () => {
   const { err } = JSON.parse(line);
   assert.match(err.message, /it failed: the reason/);
   assert.match(err.stack, /log\.test\.ts/);
+});
+
+test('an error says of which class it is, wherever it is', async () => {
+  const range = new RangeError('out of it');
+  const lines = await logged((log) => {
+    log.error({ err: new UserMissingError() }, 'said');
+    log.error({ last: range, err: new AggregateError([range]) }, 'said');
+    log.error(range);
+    log.child({ err: range }).error('said');
+  });
+  const [missing, aggregate, alone, bound] = lines.map((line) => JSON.parse(line));
+  assert.equal(missing.err.type, 'UserMissingError');
+  assert.equal(aggregate.last.type, 'RangeError');
+  assert.equal(aggregate.err.type, 'AggregateError');
+  assert.equal(aggregate.err.aggregateErrors[0].type, 'RangeError');
+  assert.deepEqual([alone.err.type, alone.msg], ['RangeError', 'out of it']);
+  assert.equal(bound.err.type, 'RangeError');
 });
 
 /** What a process that logs and ends at once has written. */
