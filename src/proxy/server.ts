@@ -124,8 +124,11 @@ function httpServer({ gateway, limits, own, closing, malformed }: HttpServerOpti
   };
   return http.createServer(options, (request: IncomingMessage, response: ServerResponse) => {
     malformed.answering(response);
-    if (hasBody(request)) endSilentUpload(request, response, silentUploadMs);
+    const body = hasBody(request);
+    if (body) endSilentUpload(request, response, silentUploadMs);
     if (gateway === null || destination(request) !== 'terminal') {
+      // Fastify would read it for its type, and wait for an end that Node does not tell of where nothing comes.
+      if (!body) delete request.headers['content-type'];
       own(request, response);
       return;
     }
