@@ -15,6 +15,7 @@ const refusals: Readonly<Record<string, Refusal>> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout', 'No whole head of a request came in time.'],
 };
 
+/** Refuses them, where nobody waits for another answer on the same connection. */
 export class MalformedRequests {
   /** The last answer of each connection. */
   readonly #answers = new WeakMap<Socket, ServerResponse>();

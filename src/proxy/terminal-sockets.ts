@@ -122,15 +122,7 @@ export function terminalSockets(options: TerminalSocketsOptions): WebSocketProxy
         const error = wrongKeys.get(request) ?? refusal?.cause;
         if (error instanceof TerminalsError) refused(request, error);
       }
-      const line = {
-        path: pathOnly(request.url ?? ''),
-        user: trace?.route?.identity.user,
-        policy: trace?.route?.key.policy,
-        context: trace?.route?.key.context ?? undefined,
-        terminal: trace?.terminal ?? undefined,
-        admittedBy: trace?.route?.identity.admittedBy,
-        ms: trace && Math.round((performance.now() - trace.began) * 10) / 10,
-      };
+      const line = lineOf(request, trace);
       if (refusal === null) log.info(line, 'websocket');
       else
         log.warn(
@@ -139,6 +131,18 @@ export function terminalSockets(options: TerminalSocketsOptions): WebSocketProxy
         );
     },
   });
+}
+
+function lineOf(request: IncomingMessage, trace: Trace | undefined) {
+  return {
+    path: pathOnly(request.url ?? ''),
+    user: trace?.route?.identity.user,
+    policy: trace?.route?.key.policy,
+    context: trace?.route?.key.context ?? undefined,
+    terminal: trace?.terminal ?? undefined,
+    admittedBy: trace?.route?.identity.admittedBy,
+    ms: trace && Math.round((performance.now() - trace.began) * 10) / 10,
+  };
 }
 
 function socketTarget(request: IncomingMessage): Target {

@@ -32,10 +32,10 @@ test('an upload that stops in the middle is ended, and its terminal is used no m
   );
 });
 
-test('an upload that goes on slowly, and an answer to it that is silent for long, are not', async (t) => {
+test('an upload that goes on slowly, and answers that are silent for long, are not', async (t) => {
   const proxy = await stack(t, { limits: { silentUploadMs: 200 } });
   proxy.upstream.handle = (request, response) => {
-    request.resume().on('end', () => setTimeout(() => response.end('late'), 500));
+    request.resume().on('end', () => setTimeout(() => response.end(`late ${request.url}`), 500));
   };
   const client = await RawClient.connect(t, proxy);
   client.write(head('POST /x HTTP/1.1', 'Content-Length: 8'));
@@ -43,7 +43,9 @@ test('an upload that goes on slowly, and an answer to it that is silent for long
     client.write(letter);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  await client.until(/late$/);
+  await client.until(/late \/x$/);
+  client.write(head('GET /next HTTP/1.1'));
+  await client.until(/late \/next$/);
 });
 
 test('an upload that waits for its terminal is not taken for one that stopped', async (t) => {
