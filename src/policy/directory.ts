@@ -64,7 +64,8 @@ export class DirectorySource implements PolicySource {
       return await Promise.all(found.map((file) => this.#readOne(file)));
     } catch (error) {
       this.#digest = '';
-      return { unavailable: `the directory ${this.#shown || '.'} can't be read: ${reason(error)}` };
+      const unavailable = `the directory ${this.#shown || '.'} can't be read: ${reason(error)}`;
+      return (await isMissing(this.#directory)) ? { unavailable, absent: true } : { unavailable };
     }
   }
 
@@ -181,6 +182,14 @@ async function readText(file: string): Promise<string> {
   } finally {
     await handle.close();
   }
+}
+
+/** Only where that is certain: what can't be looked at may be there. */
+function isMissing(directory: string): Promise<boolean> {
+  return stat(directory).then(
+    () => false,
+    (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT',
+  );
 }
 
 function reason(error: unknown): string {

@@ -71,7 +71,8 @@ export class GitSource implements PolicySource {
     const { id, files } = this.#good;
     if (trouble === null) return files;
     const hint = `the policies of commit ${id.slice(0, 12)} stay as they are`;
-    return [...files, { path: shownLocation(this.#options.location), unreadable: trouble, hint }];
+    const path = shownLocation(this.#options.location);
+    return [...files, { path, unreadable: trouble, hint, declaresNothing: true }];
   }
 
   watch(changed: () => void, signal: AbortSignal): void {

@@ -4,9 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import type { PolicyId } from '../terminal/terminal.ts';
-import { builtinFile, defaultPolicyId } from './builtin.ts';
 import { matches, type PolicyBounds } from './check.ts';
 import { Composer } from './compose.ts';
+import { undeclaredDefault } from './default-policy.ts';
 import { folderDefaults } from './folder-defaults.ts';
 import type {
   Policy,
@@ -24,14 +24,14 @@ import { type FileReading, readSourceFile } from './reading.ts';
 export interface PolicyRules extends PolicyBounds {
   /** Comes before the schema's own defaults. */
   readonly defaults: PolicyDefaults;
-  /** In force where no file declares a `default`. */
+  /** In force where no file declares a `default`, and none may. */
   readonly builtin: Policy;
 }
 
 /**
  * The policies in force. Deterministic and independent of the files' order. A policy that was in force stays as it was while
  * its file, or one that it inherits from, is broken; one whose file (or document) was taken away is gone; a source out of
- * reach changes nothing.
+ * reach changes nothing. The built-in `default` is there only where it is certain that no file declares another one.
  * @param previous the set in force until now; null at the start
  */
 export function buildPolicySet(
@@ -39,7 +39,7 @@ export function buildPolicySet(
   previous: PolicySet | null,
   rules: PolicyRules,
 ): PolicySet {
-  if ('unavailable' in files) return unavailable(files.unavailable, previous, rules);
+  if ('unavailable' in files) return outOfReach(files, previous, rules);
   const readings = [...files].sort((a, b) => (a.path < b.path ? -1 : 1)).map(readSourceFile);
   const said = readings.flatMap((reading) => reading.said);
   const folder = folderDefaults(readings, previous);
@@ -57,10 +57,11 @@ export function buildPolicySet(
   const declared = new Set(composed.flatMap((one) => one.policies));
   const all = [...said, ...composed.flatMap((one) => one.said)];
   if (!policies.has(rules.builtin.id)) {
-    const { policy, said: ofBuiltin } = composer.builtin();
-    policies.set(rules.builtin.id, policy ?? lastBuiltin(previous) ?? rules.builtin);
-    if (policy !== null && policy !== undefined) declared.add(policy);
-    all.push(...ofBuiltin);
+    const known = folder.defaults === null ? null : composer;
+    const found = undeclaredDefault({ readings, composer: known, previous, mode: rules.mode });
+    if (found.policy !== null) policies.set(found.policy.id, found.policy);
+    if (found.policy !== null && !found.isLast) declared.add(found.policy);
+    all.push(...found.said);
   }
   const problems = [...sayOnce(all), ...folder.problems, ...duplicates, ...ties([...policies.values()])];
   const lastGood = [...policies.values()].filter(
@@ -118,21 +119,25 @@ function choose(files: readonly ComposedFile[], previous: PolicySet | null) {
   return { policies, duplicates };
 }
 
-/** What the defaults had made of the built-in policy before they were broken. */
-function lastBuiltin(previous: PolicySet | null): Policy | undefined {
-  const last = previous?.policies.get(defaultPolicyId);
-  return last?.declaredAt.file === builtinFile ? last : undefined;
-}
-
-function unavailable(reason: string, previous: PolicySet | null, rules: PolicyRules): PolicySet {
-  const hint =
-    previous === null
+function outOfReach(
+  { unavailable, absent }: SourceUnavailable,
+  previous: PolicySet | null,
+  rules: PolicyRules,
+): PolicySet {
+  const known = previous !== null && previous.policies.size > 0;
+  const nobodyDeclared = !known && absent === true;
+  const hint = known
+    ? 'the policies in force stay as they are'
+    : nobodyDeclared
       ? 'only the built-in default policy is in force'
-      : 'the policies in force stay as they are';
+      : 'no policy is in force until it can be read';
   const place = { file: '(policies)', line: 1, column: 1 };
-  const problem = placed(place, 'error', [], reason, hint);
-  const last = previous?.policies ?? new Map([[rules.builtin.id, rules.builtin]]);
-  const set = { ...policySet(last, [problem]), lastGood: previous?.lastGood ?? new Set<PolicyId>() };
+  const problem = placed(place, 'error', [], unavailable, hint);
+  const last = nobodyDeclared ? buildPolicySet([], null, rules).policies : previous?.policies;
+  const set = {
+    ...policySet(last ?? new Map(), [problem]),
+    lastGood: previous?.lastGood ?? new Set<PolicyId>(),
+  };
   const defaults = previous === null ? null : previous.defaults;
   return defaults === undefined ? set : { ...set, defaults };
 }

@@ -99,9 +99,13 @@ export type SourceFile =
       readonly unreadable: string;
       /** What to do about it, where that is not the usual. */
       readonly hint?: string;
+      /** It is no file, but says something of the source: nothing can be declared in it. */
+      readonly declaresNothing?: boolean;
     };
 
 /** The whole source is out of reach (directory deleted, API server away): nothing may be concluded from that. */
 export interface SourceUnavailable {
   readonly unavailable: string;
+  /** There is no such place (yet), so that nobody has declared anything there, unless it is known of before. */
+  readonly absent?: boolean;
 }

@@ -45,7 +45,7 @@ export function readSourceFile(file: SourceFile): FileReading {
       drafts: [],
       defaults: [],
       brokenDefaults: null,
-      partlyUnreadable: true,
+      partlyUnreadable: file.declaresNothing !== true,
       said: [{ problem, heir: null }],
     };
   }

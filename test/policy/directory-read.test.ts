@@ -138,11 +138,11 @@ describe('a directory that can not be read is out of reach as a whole:', () => {
     return 'unavailable' in files ? files.unavailable : assert.fail('it was read');
   }
 
-  test('it is not there', async () => {
-    assert.equal(
-      await unavailable('policies', temporaryDirectory()),
-      "the directory policies can't be read: it does not exist",
-    );
+  test('it is not there, so that nobody can have declared anything', async () => {
+    assert.deepEqual(await new DirectorySource('policies', temporaryDirectory()).read(), {
+      unavailable: "the directory policies can't be read: it does not exist",
+      absent: true,
+    });
   });
 
   test('it is a file', async () => {

@@ -120,8 +120,8 @@ describe('broken defaults', () => {
 
     test(`${what} from the beginning let no policy be in force without them`, () => {
       const set = setOf({ ...files, 'defaults.yaml': text });
-      assert.deepEqual([...set.policies.keys()], ['default']);
-      assert.deepEqual([...setOf({ ...files, 'defaults.yaml': text }, set).policies.keys()], ['default']);
+      assert.deepEqual([...set.policies.keys()], []);
+      assert.deepEqual([...setOf({ ...files, 'defaults.yaml': text }, set).policies.keys()], []);
       const mended = setOf({ ...files, 'defaults.yaml': idle(60) }, set);
       assert.deepEqual(idles(mended), beforeIdles);
       assert.deepEqual(problemsOf(mended), []);

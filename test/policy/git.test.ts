@@ -235,13 +235,26 @@ test('a store that follows a repository: a broken commit changes nothing, the go
   ended.abort();
 });
 
-test('a store whose repository was never reached has the built-in policy, and no commit', async () => {
+test('a store whose repository was never reached has no policy, not even the built-in one, and no commit', async () => {
   const source = sourceOf(`file://${path.join(temporaryDirectory(), 'nowhere')}`);
   const store = new PolicyStore({ source, rules: rulesWith(), log: pino({ level: 'silent' }) });
   await store.start(new AbortController().signal);
-  assert.deepEqual([...store.current.policies.keys()], ['default']);
+  assert.deepEqual([...store.current.policies.keys()], []);
   assert.equal(store.current.source, undefined);
-  assert.match(problemsOf(store.current).join(), /only the built-in default policy is in force/);
+  assert.match(problemsOf(store.current).join(), /no policy is in force until it can be read/);
+});
+
+test('a store that begins while the repository is out of reach knows by the last good commit that nobody declared a default', async () => {
+  const repository = new Repository();
+  repository.commit({ 'a.yaml': policyText('a') });
+  const directory = path.join(temporaryDirectory(), 'git');
+  await sourceOf(repository.url, { directory }).read();
+  renameSync(repository.root, `${repository.root}.away`);
+  const source = sourceOf(repository.url, { directory });
+  const store = new PolicyStore({ source, rules: rulesWith(), log: pino({ level: 'silent' }) });
+  await store.start(new AbortController().signal);
+  assert.deepEqual([...store.current.policies.keys()], ['a', 'default']);
+  assert.equal(store.current.problems.length, 1);
 });
 
 test('the store is for this user alone, and the folders above it are left to others', async () => {

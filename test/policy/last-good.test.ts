@@ -135,10 +135,26 @@ describe('a source out of reach', () => {
     ]);
   });
 
-  test('at the start leaves the built-in default', () => {
+  test('at the start leaves no policy at all, not even the built-in one, as long as it lasts', () => {
     const set = buildPolicySet(unavailable, null, rulesWith());
+    const words = [
+      "(policies):1:1: error: the directory policies can't be read (no policy is in force until it can be read)",
+    ];
+    assert.deepEqual([[...set.policies.keys()], problemsOf(set)], [[], words]);
+    const again = buildPolicySet(unavailable, set, rulesWith());
+    assert.deepEqual([[...again.policies.keys()], problemsOf(again)], [[], words]);
+    assert.deepEqual([...setOf({}, again).policies.keys()], ['default']);
+  });
+
+  test('of which there is nothing yet at the start leaves the built-in default', () => {
+    const set = buildPolicySet({ ...unavailable, absent: true }, null, rulesWith());
     assert.deepEqual([...set.policies.keys()], ['default']);
     assert.match(String(problemsOf(set)), /only the built-in default policy is in force/);
+  });
+
+  test('of which there is nothing any more deletes nothing', () => {
+    const set = buildPolicySet({ ...unavailable, absent: true }, before, rulesWith());
+    assert.deepEqual(set.policies, before.policies);
   });
 
   test('is forgotten when it is back', () => {

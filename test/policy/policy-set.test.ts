@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { builtinPolicy } from '../../src/policy/builtin.ts';
+import type { PolicySet } from '../../src/policy/policy.ts';
 import { buildPolicySet } from '../../src/policy/policy-set.ts';
 import { policyOf, policyText, problemsOf, rulesWith, setOf } from './fixtures.ts';
 
@@ -66,10 +67,81 @@ describe('the built-in default', () => {
     assert.equal(policyOf(setOf({}, before, rules), 'default').spec.image, 'configured:1');
   });
 
-  test('stays while a policy of that name is broken from its beginning', () => {
+  test('stays where it was in force while a policy of that name is broken from its beginning', () => {
     const set = setOf({ 'a.yaml': policyText('default', 'image: A B') }, setOf({}, null, rules), rules);
     assert.equal(policyOf(set, 'default').declaredAt.file, '(built-in)');
     assert.equal(problemsOf(set).length, 1);
+  });
+});
+
+describe('where nothing is known of before, the built-in default does not take the place of', () => {
+  const broken = policyText('default', 'image: A B');
+  const instead = (files: Parameters<typeof buildPolicySet>[0], previous: PolicySet | null = null) =>
+    buildPolicySet(files, previous, rulesWith());
+
+  test('one that is declared with errors, which is said where it stands', () => {
+    const set = instead([{ path: 'a.yaml', text: `# ours\n${broken}` }]);
+    assert.deepEqual(names(set), []);
+    assert.match(
+      String(problemsOf(set)),
+      /a\.yaml:2:1: error: no policy "default" is in force, since the one here has errors \(mend it: the built-in one does not take its place\)/,
+    );
+  });
+
+  for (const [what, file] of [
+    ['a file that is no YAML', { path: 'a.yaml', text: 'kind: [' }],
+    ['a file that can not be read', { path: 'a.yaml', unreadable: 'permission denied' }],
+    ['a document without a name', { path: 'a.yaml', text: policyText('x').replace('name: x', 'nmae: x') }],
+  ] as const) {
+    test(`one that may be in ${what}`, () => {
+      const set = instead([file, { path: 'b.yaml', text: policyText('b') }]);
+      assert.deepEqual(names(set), ['b']);
+      assert.match(
+        String(problemsOf(set)),
+        /a\.yaml:1:1: error: no policy "default" is in force, since it may be declared here \(mend the file/,
+      );
+    });
+  }
+
+  test('anything, as long as the defaults of the folder are broken', () => {
+    const defaults = policyText('x', 'imgae: x').replace('kind: Policy', 'kind: PolicyDefaults');
+    const set = instead([{ path: 'a.yaml', text: defaults }]);
+    assert.deepEqual(names(set), []);
+    assert.match(String(problemsOf(set)), /no policy of the folder can be in force/);
+  });
+
+  test('what it would be with the defaults of the folder, which it can not be', () => {
+    const header = 'apiVersion: terminals.openwebui.com/v1alpha1\nkind: PolicyDefaults\n';
+    const set = instead([
+      { path: 'a.yaml', text: `${header}spec: {warm: 1, persistence: {enabled: true}}\n` },
+    ]);
+    assert.deepEqual(names(set), []);
+    assert.match(String(problemsOf(set)), /spec\.warm: .*, which "default" inherits/);
+  });
+
+  test('anything until that is mended', () => {
+    const first = instead([{ path: 'a.yaml', text: broken }]);
+    const again = instead([{ path: 'a.yaml', text: broken }], first);
+    assert.deepEqual(names(again), []);
+    assert.deepEqual(problemsOf(again), problemsOf(first));
+    assert.deepEqual(names(instead([], again)), ['default']);
+    const mended = instead([{ path: 'a.yaml', text: policyText('default', 'image: own:1') }], again);
+    assert.equal(policyOf(mended, 'default').spec.image, 'own:1');
+  });
+
+  test('one that is broken where it was moved to', () => {
+    const before = instead([
+      { path: 'a.yaml', text: policyText('default', 'image: own:1') },
+      { path: 'b.yaml', text: policyText('b') },
+    ]);
+    const set = instead(
+      [
+        { path: 'a.yaml', text: policyText('a') },
+        { path: 'b.yaml', text: `${policyText('b')}---\nkind: [\n` },
+      ],
+      before,
+    );
+    assert.equal(policyOf(set, 'default').spec.image, 'own:1');
   });
 });
 
@@ -94,7 +166,8 @@ describe('the revision', () => {
   });
 
   test('does not change with a broken policy beside the good ones', () => {
-    assert.equal(revision({ 'a.yaml': text, 'b.yaml': 'nonsense: [' }), revision({ 'a.yaml': text }));
+    const broken = policyText('b', 'image: A B');
+    assert.equal(revision({ 'a.yaml': text, 'b.yaml': broken }), revision({ 'a.yaml': text }));
   });
 });
 
@@ -157,7 +230,8 @@ test('thousands of problems in one document are said in part, errors first', () 
 });
 
 test('a file that can not be read is a problem in its first line', () => {
-  const set = buildPolicySet([{ path: 'a.yaml', unreadable: 'permission denied' }], null, rulesWith());
+  const rules = rulesWith({ mode: 'validate' });
+  const set = buildPolicySet([{ path: 'a.yaml', unreadable: 'permission denied' }], null, rules);
   assert.deepEqual(problemsOf(set), [
     'a.yaml:1:1: error: permission denied (make it readable, or move it out of the directory)',
   ]);

@@ -82,9 +82,9 @@ test('a start loads the policies, which is no change', async () => {
   assert.deepEqual(said('info'), ['policies loaded']);
 });
 
-test('a source out of reach at the start leaves the built-in default, and what is there later is a change', async () => {
+test('a source out of reach at the start leaves no policy, and what is there later is a change', async () => {
   const { store, changes, become, said } = await started({ unavailable: 'it is away' });
-  assert.deepEqual([...store.current.policies.keys()], ['default']);
+  assert.deepEqual([...store.current.policies.keys()], []);
   assert.match(said('error').join(), /it is away/);
   await become({ 'a.yaml': a });
   assert.deepEqual([...(changes[0]?.next.policies.keys() ?? [])], ['a', 'default']);
