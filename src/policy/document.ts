@@ -31,7 +31,7 @@ export interface ParsedFile {
   readonly problems: readonly Problem[];
 }
 
-/** Never throws: whatever is wrong with the text is a problem with its place. Empty documents are left out. */
+/** Never throws: whatever is wrong with the text is a problem with its place. Documents that say nothing are left out. */
 export function parseFile(file: string, text: string): ParsedFile {
   const refused = refuse(file, text);
   if (refused) return { documents: [], problems: [refused] };
@@ -74,6 +74,11 @@ function refuse(file: string, text: string): Problem | null {
       `the file has ${mib} MiB`,
       'a policy file has at most 1 MiB; split it, or move it out of the directory',
     );
+  }
+  // Whoever writes a file anew empties it first. One of comments alone is meant so.
+  if (text.trim() === '') {
+    const empty = problem(start, 'the file is empty', 'delete it to remove its policies');
+    return { ...empty, severity: 'warning' };
   }
   const nul = text.indexOf('\0');
   if (nul === -1) return null;

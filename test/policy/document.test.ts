@@ -26,12 +26,30 @@ describe('documents', () => {
   });
 
   for (const [what, text] of [
-    ['an empty file', ''],
     ['a file of comments', '# nothing\n\n# here\n'],
     ['a file of separators', '---\n---\n# x\n---\n'],
     ['documents that say null', 'null\n---\n~\n'],
   ] as const) {
     test(`are none in ${what}, which is no problem`, () => assert.deepEqual(contents(text), []));
+  }
+
+  for (const text of ['', ' \n\n', '\ufeff']) {
+    test(`are none in an empty file, which is warned of: ${JSON.stringify(text)}`, () => {
+      assert.deepEqual(parseFile('a.yaml', text), {
+        documents: [],
+        problems: [
+          {
+            file: 'a.yaml',
+            line: 1,
+            column: 1,
+            severity: 'warning',
+            path: '',
+            message: 'the file is empty',
+            hint: 'delete it to remove its policies',
+          },
+        ],
+      });
+    });
   }
 
   test('may begin with a byte order mark', () => assert.deepEqual(contents('\ufeffa: 1\n'), [{ a: 1 }]));

@@ -37,6 +37,15 @@ describe('the last good version of a policy stays in force', () => {
     });
   }
 
+  // Who writes `sops --decrypt > a.yaml` empties it first, and a full disk leaves it so.
+  test('while its file is empty, which is warned of', () => {
+    const set = setOf({ 'a.yaml': '', 'b.yaml': other }, before);
+    assert.deepEqual(images(set), { a: 'good:1', b: 'other:1' });
+    assert.deepEqual(problemsOf(set), [
+      'a.yaml:1:1: warning: the file is empty (delete it to remove its policies)',
+    ]);
+  });
+
   test('while its file can not be read', () => {
     const files = [
       { path: 'a.yaml', unreadable: 'permission denied' },
@@ -92,6 +101,12 @@ describe('the last good version of a policy stays in force', () => {
 describe('a policy is gone', () => {
   test('when its file is', () => {
     const set = setOf({ 'b.yaml': other }, before);
+    assert.deepEqual(images(set), { b: 'other:1' });
+    assert.deepEqual(problemsOf(set), []);
+  });
+
+  test('when all of its file is made a comment, which nobody does by chance', () => {
+    const set = setOf({ 'a.yaml': good.replaceAll(/^/gm, '# '), 'b.yaml': other }, before);
     assert.deepEqual(images(set), { b: 'other:1' });
     assert.deepEqual(problemsOf(set), []);
   });
