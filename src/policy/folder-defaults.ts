@@ -1,5 +1,6 @@
 /** The one `PolicyDefaults` of the folder, and its last good version while it is broken. @module */
 import type { Layer } from './layers.ts';
+import { mayHaveMoved } from './moved.ts';
 import type { PolicySet, Problem } from './policy.ts';
 import { placed } from './problems.ts';
 import type { FileReading } from './reading.ts';
@@ -15,13 +16,13 @@ export function folderDefaults(readings: readonly FileReading[], previous: Polic
   const before = previous?.defaults;
   const good = readings.flatMap(({ defaults }) => defaults);
   const same = good.find(({ declaredAt }) => declaredAt.file === before?.declaredAt.file);
+  const moved = before ? mayHaveMoved(readings, previous)(before.declaredAt.file) : false;
   const lost = readings.some(
     ({ path, brokenDefaults, partlyUnreadable }) =>
       path === before?.declaredAt.file && (brokenDefaults !== null || partlyUnreadable),
   );
-  const broken = readings.flatMap(({ brokenDefaults }) => brokenDefaults ?? []);
-  const [place] = broken;
-  const inForce = same ?? (lost ? before : good[0]);
+  const [place] = readings.flatMap(({ brokenDefaults }) => brokenDefaults ?? []);
+  const inForce = same ?? (lost || (moved && good.length === 0) ? before : good[0]);
   if (inForce) return { defaults: inForce, problems: seconds(good, inForce) };
   if (place === undefined) return { defaults: undefined, problems: [] };
   // Where none ever were in force, the policies stay without them.

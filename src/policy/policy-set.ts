@@ -8,6 +8,7 @@ import { matches, type PolicyBounds } from './check.ts';
 import { Composer } from './compose.ts';
 import { undeclaredDefault } from './default-policy.ts';
 import { folderDefaults } from './folder-defaults.ts';
+import { mayHaveMoved } from './moved.ts';
 import type {
   Policy,
   PolicyDefaults,
@@ -112,9 +113,11 @@ function choose(files: readonly ComposedFile[], previous: PolicySet | null) {
     duplicates.push(duplicate(takesOver ? other : policy, takesOver ? policy : other));
   }
   // A file that was renamed and broken at once has its last good version under the old path.
+  const moved = mayHaveMoved(files, previous);
   for (const policy of previous?.policies.values() ?? []) {
     const broken = files.some(({ brokenNames }) => brokenNames.has(policy.id));
-    if (broken && !policies.has(policy.id)) policies.set(policy.id, policy);
+    const stays = broken || moved(policy.declaredAt.file);
+    if (stays && !policies.has(policy.id)) policies.set(policy.id, policy);
   }
   return { policies, duplicates };
 }

@@ -76,6 +76,16 @@ test('files with errors are answered with their problems, and what they break co
   assert.deepEqual(json.terminals[0].steps, []);
 });
 
+test('broken files under other paths than those of the server take no policy away', async (t) => {
+  const ours = { 'a.yaml': policyText('default', 'image: ours:1'), 'data.yaml': data };
+  const { call } = await adminStack(t, { files: ours });
+  const { json } = await call('POST', '/plan', {
+    files: [{ path: 'checkout/a.yaml', text: `${policyText('default')}  }{` }],
+  });
+  assert.deepEqual(json.policies, []);
+  assert.equal(json.problems[0]?.file, 'checkout/a.yaml');
+});
+
 test('without files all policies but the built-in one would go', async (t) => {
   const { call, run } = await adminStack(t, { files });
   await run('alice', 'data');

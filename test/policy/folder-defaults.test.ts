@@ -140,6 +140,16 @@ describe('broken defaults', () => {
     assert.equal(problemsOf(set).length, 1);
   });
 
+  test('in a file that was renamed and can not be read stay', () => {
+    const renamed: SourceFile[] = [
+      ...Object.entries(files).map(([path, text]) => ({ path, text })),
+      { path: 'renamed.yaml', unreadable: 'permission denied' },
+    ];
+    const set = buildPolicySet(renamed, before, rulesWith());
+    assert.equal(set.revision, before.revision);
+    assert.equal(buildPolicySet(renamed, set, rulesWith()).revision, before.revision);
+  });
+
   test('in a file that can not be read leave every policy as it was', () => {
     const unreadable: SourceFile[] = [
       ...Object.entries(files).map(([path, text]) => ({ path, text })),

@@ -91,6 +91,23 @@ describe('the last good version of a policy stays in force', () => {
     assert.deepEqual(images(setOf({ 'renamed.yaml': broken, 'b.yaml': other }, set)), images(set));
   });
 
+  for (const [what, file] of [
+    ['no YAML', { path: 'renamed.yaml', text: `${good}  }{` }],
+    ['empty', { path: 'renamed.yaml', text: '' }],
+    ['without its name', { path: 'renamed.yaml', text: good.replace('name: a', 'nmae: a') }],
+    ['not to be read', { path: 'renamed.yaml', unreadable: 'permission denied' }],
+  ] as const) {
+    test(`where its file was renamed and is ${what}, however many readings long`, () => {
+      const files = [file, { path: 'b.yaml', text: other }];
+      const set = build(files, before);
+      assert.deepEqual(images(set), { a: 'good:1', b: 'other:1' });
+      assert.deepEqual([...(set.lastGood ?? [])], ['a']);
+      assert.deepEqual(images(build(files, set)), images(set));
+      const mended = setOf({ 'renamed.yaml': policyText('c', 'image: c:1'), 'b.yaml': other }, set);
+      assert.deepEqual(images(mended), { b: 'other:1', c: 'c:1' });
+    });
+  }
+
   test('where two broken files declare it', () => {
     const set = setOf({ 'c.yaml': broken, 'd.yaml': broken, 'b.yaml': other }, before);
     assert.deepEqual(images(set), { a: 'good:1', b: 'other:1' });
@@ -109,6 +126,11 @@ describe('a policy is gone', () => {
     const set = setOf({ 'a.yaml': good.replaceAll(/^/gm, '# '), 'b.yaml': other }, before);
     assert.deepEqual(images(set), { b: 'other:1' });
     assert.deepEqual(problemsOf(set), []);
+  });
+
+  test('when its file is, and another that is broken had policies of its own', () => {
+    const set = setOf({ 'b.yaml': `${other}  }{` }, before);
+    assert.deepEqual(images(set), { b: 'other:1' });
   });
 
   test('when its document is taken out of its file', () => {
