@@ -61,9 +61,9 @@ export interface Config {
   readonly maxTotalMemoryBytes: number | null;
   /** Absolute; null: there is none, and the built-in policy is the only one. */
   readonly policiesDir: string | null;
-  /** A ConfigMap's name or a label selector (with a `=`); goes before the directory. */
+  /** A ConfigMap's name or a label selector (with a `=`); goes before a directory of the environment. */
   readonly policiesConfigMap: string | null;
-  /** A Git repository; goes before the directory. */
+  /** A Git repository; goes before a directory of the environment. */
   readonly policiesGit: PoliciesGit | null;
   readonly kubernetes: Kubernetes;
   readonly allowedImages: readonly string[];
@@ -129,10 +129,12 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
   const secretsDir = setting('TERMINALS_SECRETS_DIR', (text) =>
     text === '' ? null : path.resolve(cwd, text),
   );
-  const policiesConfigMap = setting('TERMINALS_POLICIES_CONFIGMAP', parsePoliciesConfigMap);
+  const configMap = setting('TERMINALS_POLICIES_CONFIGMAP', parsePoliciesConfigMap);
   const git = readPoliciesGit(reader, setting, cwd);
   // A directory that a flag names goes before everything the environment says.
-  const policiesGit = overrides.TERMINALS_POLICIES_DIR === undefined ? git : null;
+  const byFlag = overrides.TERMINALS_POLICIES_DIR !== undefined;
+  const policiesConfigMap = byFlag ? null : configMap.value;
+  const policiesGit = byFlag ? null : git;
   const kubernetes = readKubernetes(setting, cwd);
   const tokens = readTokens(reader, setting);
   const unknownGroups = setting('TERMINALS_UNKNOWN_GROUPS', (text) =>
@@ -149,7 +151,7 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
   checkDirectory(reader, 'TERMINALS_DATA_DIR', dataDir);
   checkSecretsDir(reader, secretsDir);
   const watched = policiesGit === null ? checkPoliciesDir(reader, policiesDir, dev) : null;
-  if (policiesGit !== null && policiesConfigMap.value !== null) reportTwoSources(reader);
+  if (policiesGit !== null && policiesConfigMap !== null) reportTwoSources(reader);
   if (!image.faulty && !allowedImages.faulty) warnOfOwnImage(reader, image.value, allowedImages.value);
   reader.warnOfUnknown();
   if (reader.problems.length > 0) return { ok: false, problems: reader.problems };
@@ -177,8 +179,8 @@ export function loadConfig(env: Environment, options: ConfigOptions): LoadedConf
     maxMemoryBytes: maxMemory.value,
     maxTerminals: maxTerminals.value,
     maxTotalMemoryBytes: maxTotalMemory.value,
-    policiesDir: policiesConfigMap.value === null ? watched : null,
-    policiesConfigMap: policiesConfigMap.value,
+    policiesDir: policiesConfigMap === null ? watched : null,
+    policiesConfigMap,
     policiesGit,
     kubernetes,
     allowedImages: allowedImages.value,

@@ -13,3 +13,12 @@ test('policies in a ConfigMap go before a directory, which an image may bring al
   });
   assert.deepEqual([config.policiesConfigMap, config.policiesDir], ['policies', null]);
 });
+
+test('a directory that a flag names goes before a ConfigMap of the environment', () => {
+  mkdirSync(path.join(root, 'by-flag'));
+  const { config } = keyed(
+    { TERMINALS_POLICIES_CONFIGMAP: 'policies' },
+    { overrides: { TERMINALS_POLICIES_DIR: 'by-flag' } },
+  );
+  assert.deepEqual([config.policiesConfigMap, config.policiesDir], [null, path.join(root, 'by-flag')]);
+});
