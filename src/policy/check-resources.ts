@@ -1,5 +1,11 @@
 /** Meaning of the quantities in a policy. @module */
-import { type QuantityKind, quantityKinds, quantityProblem } from '../terminal/quantity.ts';
+import {
+  cpuQuantity,
+  memoryQuantity,
+  type QuantityKind,
+  quantityKinds,
+  quantityProblem,
+} from '../terminal/quantity.ts';
 import type { CheckedSpec, PolicyBounds } from './check.ts';
 import { error, type Finding, warning } from './finding.ts';
 import type { PolicySpec } from './policy.ts';
@@ -25,7 +31,7 @@ export const cpu: Resource = {
   name: 'cpu',
   kind: quantityKinds.cpu,
   bound: ({ maxCpuMillis }) => maxCpuMillis,
-  show: (millis) => `${millis}m`,
+  show: cpuQuantity,
   variable: 'TERMINALS_MAX_CPU',
   defaultRequest: '100m',
 };
@@ -33,7 +39,7 @@ export const memory: Resource = {
   name: 'memory',
   kind: quantityKinds.memory,
   bound: ({ maxMemoryBytes }) => maxMemoryBytes,
-  show: String,
+  show: memoryQuantity,
   variable: 'TERMINALS_MAX_MEMORY',
   defaultRequest: '256Mi',
 };

@@ -60,8 +60,9 @@ export class Composer {
   /** The built-in policy under the defaults of the folder. */
   builtin(): Composed {
     const { defaults, rules } = this.#options;
-    const { id, spec, declaredAt } = rules.builtin;
-    if (defaults === null) return { policy: rules.builtin, layers: [], said: [] };
+    const { policy, said } = boundedBuiltin(rules);
+    const { id, spec, declaredAt } = policy;
+    if (defaults === null) return { policy, layers: [], said };
     const own = new Layer({ ...spec }, { place: () => declaredAt });
     const merged = mergeLayers([defaults, own]);
     const content = { apiVersion, kind: 'Policy', metadata: { name: id }, spec: merged.spec };
@@ -143,6 +144,18 @@ export class Composer {
     const file = this.#options.inForce(name);
     return all.find((draft) => draft.file === file) ?? all[0];
   }
+}
+
+/** The built-in policy within the bounds. Nobody can write it otherwise, so that it is never refused. */
+function boundedBuiltin(rules: PolicyRules): { readonly policy: Policy; readonly said: readonly Said[] } {
+  const { builtin, mode } = rules;
+  const document = { metadata: { name: builtin.id }, spec: builtin.spec };
+  const { spec, findings } = checkMeaning(document, { ...rules, allowedImages: [], mode: 'run' });
+  const said = sayFindings(mode === 'run' ? findings : [], builtin.id, () => ({
+    place: builtin.declaredAt,
+    inherited: false,
+  }));
+  return { policy: { ...builtin, spec }, said };
 }
 
 interface Whole {

@@ -35,7 +35,7 @@ describe('policies show', () => {
     for (const line of [
       'priority: 4 # policies/data.yaml:7',
       'image: mine:1 # default (TERMINALS_IMAGE)',
-      'cpu: 4000m # policies/all.yaml:5, lowered to its bound',
+      'cpu: "4" # policies/all.yaml:5, lowered to its bound',
       'memory: 1Gi # default',
       '- graphviz # policies/base.yaml:6',
       '- ffmpeg # policies/base.yaml:6',

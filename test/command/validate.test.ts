@@ -111,7 +111,7 @@ describe('validate honours', { concurrency: 2 }, () => {
       TERMINALS_MAX_MEMORY: '4Gi',
     });
     assert.equal(code, 1);
-    assert.match(out, /limits\.cpu: 4 is above TERMINALS_MAX_CPU \(write at most 2000m\)\n/);
+    assert.match(out, /limits\.cpu: 4 is above TERMINALS_MAX_CPU \(write at most 2\)\n/);
     assert.match(out, /limits\.memory: 8Gi is above TERMINALS_MAX_MEMORY/);
   });
 

@@ -80,15 +80,15 @@ describe('beside the terminal, everything in its Pod has limits within the bound
 
   test('and not above', () => {
     assert.deepEqual(said(limited({ cpu: 3, memory: '2Gi' }), bounds), [
-      'containers.0.resources.limits.cpu: 3 is above TERMINALS_MAX_CPU (write at most 2000m)',
-      'containers.0.resources.limits.memory: 2Gi is above TERMINALS_MAX_MEMORY (write at most 1073741824)',
+      'containers.0.resources.limits.cpu: 3 is above TERMINALS_MAX_CPU (write at most 2)',
+      'containers.0.resources.limits.memory: 2Gi is above TERMINALS_MAX_MEMORY (write at most 1Gi)',
     ]);
   });
 
   test('and has to be there', () => {
     const spec = { initContainers: [{ name: 'init', resources: { limits: { cpu: '1' } } }] };
     assert.deepEqual(said(spec, bounds), [
-      'initContainers.0.resources.limits.memory: init has no memory limit, and TERMINALS_MAX_MEMORY is set (write at most 1073741824)',
+      'initContainers.0.resources.limits.memory: init has no memory limit, and TERMINALS_MAX_MEMORY is set (write at most 1Gi)',
     ]);
     assert.deepEqual(said(spec, { maxCpuMillis: 2000 }), []);
   });

@@ -123,8 +123,8 @@ describe('a limit above the bound', () => {
 
   test('is an error where files are validated', () => {
     assert.deepEqual(said(high, { ...bounds, mode: 'validate' }), [
-      'error: spec.resources.limits.cpu: 4 is above TERMINALS_MAX_CPU (write at most 2000m)',
-      'error: spec.resources.limits.memory: 4Gi is above TERMINALS_MAX_MEMORY (write at most 1073741824)',
+      'error: spec.resources.limits.cpu: 4 is above TERMINALS_MAX_CPU (write at most 2)',
+      'error: spec.resources.limits.memory: 4Gi is above TERMINALS_MAX_MEMORY (write at most 1Gi)',
     ]);
   });
 
@@ -133,13 +133,13 @@ describe('a limit above the bound', () => {
     assert.deepEqual(
       findings.map(({ severity, message, hint }) => [severity, message, hint]),
       [
-        ['warning', '4 is above TERMINALS_MAX_CPU', '2000m is used instead'],
-        ['warning', '4Gi is above TERMINALS_MAX_MEMORY', '1073741824 is used instead'],
+        ['warning', '4 is above TERMINALS_MAX_CPU', '2 is used instead'],
+        ['warning', '4Gi is above TERMINALS_MAX_MEMORY', '1Gi is used instead'],
       ],
     );
     assert.deepEqual(spec.resources, {
-      requests: { cpu: '2000m', memory: '1073741824' },
-      limits: { cpu: '2000m', memory: '1073741824', pids: 2048 },
+      requests: { cpu: '2', memory: '1Gi' },
+      limits: { cpu: '2', memory: '1Gi', pids: 2048 },
     });
   });
 

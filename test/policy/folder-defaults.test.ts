@@ -72,11 +72,11 @@ describe('defaults of the folder', () => {
     const limit = { 'd.yaml': defaultsText('resources: {limits: {cpu: 8}}'), 'a.yaml': a };
     const checked = setOf(limit, null, rulesWith({ maxCpuMillis: 2000, mode: 'validate' }));
     assert.deepEqual(problemsOf(checked), [
-      'd.yaml:4:29: error: spec.resources.limits.cpu: 8 is above TERMINALS_MAX_CPU, which "a" and "default" inherit (write at most 2000m)',
+      'd.yaml:4:29: error: spec.resources.limits.cpu: 8 is above TERMINALS_MAX_CPU, which "a" and "default" inherit (write at most 2)',
     ]);
     const run = setOf(limit, null, rulesWith({ maxCpuMillis: 2000 }));
-    assert.equal(policyOf(run, 'a').spec.resources.limits.cpu, '2000m');
-    assert.equal(policyOf(run, 'default').spec.resources.limits.cpu, '2000m');
+    assert.equal(policyOf(run, 'a').spec.resources.limits.cpu, '2');
+    assert.equal(policyOf(run, 'default').spec.resources.limits.cpu, '2');
   });
 
   test('are in force for the built-in default though its image is none that policies may have', () => {

@@ -40,9 +40,9 @@ describe('a policy set', () => {
       null,
       rulesWith({ maxCpuMillis: 2000 }),
     );
-    assert.equal(policyOf(set, 'a').spec.resources.limits.cpu, '2000m');
+    assert.equal(policyOf(set, 'a').spec.resources.limits.cpu, '2');
     assert.deepEqual(problemsOf(set), [
-      'a.yaml:6:29: warning: spec.resources.limits.cpu: 8 is above TERMINALS_MAX_CPU (2000m is used instead)',
+      'a.yaml:6:29: warning: spec.resources.limits.cpu: 8 is above TERMINALS_MAX_CPU (2 is used instead)',
     ]);
   });
 });
@@ -54,6 +54,32 @@ describe('the built-in default', () => {
     const { id, spec, declaredAt } = policyOf(setOf({}, null, rules), 'default');
     assert.deepEqual([id, spec.image, spec.idleTimeoutMinutes], ['default', 'configured:1', 7]);
     assert.equal(declaredAt.file, '(built-in)');
+  });
+
+  test('has its limits lowered to the bounds, as every policy has, with a warning', () => {
+    const bounded = rulesWith({ maxCpuMillis: 500, maxMemoryBytes: 512 * 1024 * 1024 });
+    const set = setOf({}, null, bounded);
+    const { requests, limits } = policyOf(set, 'default').spec.resources;
+    assert.deepEqual([limits.cpu, limits.memory, requests.memory], ['500m', '512Mi', '256Mi']);
+    assert.deepEqual(problemsOf(set), [
+      '(built-in):1:1: warning: spec.resources.limits.cpu: 1 is above TERMINALS_MAX_CPU (500m is used instead)',
+      '(built-in):1:1: warning: spec.resources.limits.memory: 1Gi is above TERMINALS_MAX_MEMORY (512Mi is used instead)',
+    ]);
+    assert.deepEqual([...(setOf({}, set, bounded).lastGood ?? [])], []);
+  });
+
+  test('is nothing that can be written otherwise before it is merged, with the defaults of the folder or without', () => {
+    const bounded = rulesWith({ maxCpuMillis: 500, mode: 'validate' });
+    const defaults = policyText('x', 'packages: [jq]')
+      .replace('kind: Policy', 'kind: PolicyDefaults')
+      .replace('metadata:\n  name: x\n', '');
+    assert.deepEqual(
+      problemsOf(setOf({ 'b.yaml': policyText('b', 'resources: {limits: {cpu: 500m}}') }, null, bounded)),
+      [],
+    );
+    const set = setOf({ 'd.yaml': defaults }, null, bounded);
+    assert.deepEqual(problemsOf(set), []);
+    assert.deepEqual(policyOf(set, 'default').spec.packages, ['jq']);
   });
 
   test('is replaced by a policy of that name, which is no duplicate', () => {
