@@ -63,6 +63,9 @@ function fillIn(fields: Record<string, unknown>, defaults: Readonly<Record<strin
   }
 }
 
+/** Of these the values are private, or may hold some that are: problems are said in logs, and on pull requests. */
+const privateFields = /^\/spec\/(?:env|secretEnv|podTemplate)(?:\/|$)/;
+
 function explain(error: ErrorObject): StructureError {
   const path = error.instancePath
     .split('/')
@@ -80,6 +83,8 @@ function explain(error: ErrorObject): StructureError {
     message,
     hint,
   });
+  const hidden = privateFields.test(error.instancePath);
+  const value = hidden ? 'this' : show(error.data);
   switch (error.keyword) {
     case 'additionalProperties':
       return unknownField(error, at);
@@ -88,11 +93,14 @@ function explain(error: ErrorObject): StructureError {
       return at(`the field "${name}" is missing`, example(error, name));
     }
     case 'type':
-      return at(`this is ${typeName(error.data)}, not ${expected(error.params.type)}`, writeInstead(error));
+      return at(
+        `this is ${typeName(error.data, hidden)}, not ${expected(error.params.type)}`,
+        writeInstead(error),
+      );
     case 'enum':
-      return at(`${show(error.data)} is not one of its values`, `write ${list(error.params.allowedValues)}`);
+      return at(`${value} is not one of its values`, `write ${list(error.params.allowedValues)}`);
     case 'const':
-      return at(`${show(error.data)} is not known here`, `write ${show(error.params.allowedValue)}`);
+      return at(`${value} is not known here`, `write ${show(error.params.allowedValue)}`);
     case 'propertyNames':
       return at(
         `"${error.params.propertyName}" is not a name of a variable`,
@@ -103,7 +111,7 @@ function explain(error: ErrorObject): StructureError {
     case 'false schema':
       return at('this has no meaning in a document of this kind', 'leave it out');
     case 'pattern':
-      return at(`${show(error.data)} is not of the right form`, patternHint(error));
+      return at(`${value} is not of the right form`, patternHint(error));
     case 'minLength':
     case 'minItems':
       return at('it is empty', writeInstead(error));
@@ -149,7 +157,8 @@ function writeInstead(error: ErrorObject): string {
   const { examples, default: value } = schemaOf(error);
   const sample = examples?.[0] ?? value;
   if (error.params.type === 'string' && ['number', 'boolean'].includes(typeof error.data)) {
-    return `put it in quotes: "${error.data}"`;
+    // What was parsed may differ from it: 3.10 is 3.1.
+    return 'put it in quotes, as it is written';
   }
   return sample === undefined ? '' : `write for example ${show(sample)}`;
 }
@@ -166,11 +175,11 @@ function patternHint(error: ErrorObject): string {
   return '';
 }
 
-function typeName(value: unknown): string {
+function typeName(value: unknown, hidden: boolean): string {
   if (value === null) return 'empty';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a map';
-  return `the ${typeof value} ${show(value)}`;
+  return hidden ? `a ${typeof value}` : `the ${typeof value} ${show(value)}`;
 }
 
 function expected(type: unknown): string {

@@ -126,7 +126,7 @@ describe('a problem of what was merged', () => {
   test('stands in the document itself where that wrote the value', () => {
     const set = setOf({ 'base.yaml': base, 'a.yaml': extending('a', 'base', 'env: {A: 1}') });
     assert.deepEqual(problemsOf(set), [
-      'a.yaml:7:12: error: spec.env.A: this is the number 1, not a text (put it in quotes: "1")',
+      'a.yaml:7:12: error: spec.env.A: this is a number, not a text (put it in quotes, as it is written)',
     ]);
   });
 

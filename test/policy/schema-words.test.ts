@@ -62,8 +62,10 @@ describe('the words of a problem', () => {
     ],
     [
       { env: { DEBUG: true } },
-      'spec.env.DEBUG: this is the boolean true, not a text (put it in quotes: "true")',
+      'spec.env.DEBUG: this is a boolean, not a text (put it in quotes, as it is written)',
     ],
+    // As a number it may be another one by now: 3.10, 0123456.
+    [{ image: 3.1 }, 'spec.image: this is the number 3.1, not a text (put it in quotes, as it is written)'],
     [
       { packages: 'graphviz' },
       'spec.packages: this is the string "graphviz", not a list (write for example ["graphviz","ffmpeg"])',
@@ -97,6 +99,21 @@ describe('the words of a problem', () => {
     ],
   ] as readonly (readonly [spec: unknown, words: string])[]) {
     test(words, () => assert.deepEqual(wrongIn(spec), [words]));
+  }
+
+  for (const spec of [
+    { env: { DB_PIN: 48213377 } },
+    { env: 'DB_PIN=48213377' },
+    { env: { DB_PIN: ['48213377'] } },
+    { secretEnv: { DB_PIN: '48213377' } },
+    { secretEnv: { DB_PIN: { name: 'PIN 48213377', key: 48213377 } } },
+    { podTemplate: '48213377' },
+    { podTemplate: { metadata: { annotations: { pin: 48213377 } } } },
+    { podTemplate: { spec: '48213377' } },
+  ]) {
+    test(`never hold a value that may be secret: ${JSON.stringify(spec)}`, () => {
+      assert.doesNotMatch(wrongIn(spec).join(), /48213377/);
+    });
   }
 
   test('quote a long value in part', () => {
