@@ -68,10 +68,13 @@ function fieldsOf(part: object, at = ''): Map<string, unknown> {
 /** Of these the values are private, or may hold some that are. */
 const hidden = /^(?:env|podTemplate)\./;
 
+/** What holds where a field is absent, in the words of the plan of a terminal, if that is not nothing. */
+const whenAbsent: Readonly<Record<string, string>> = { 'egress.allowedDomains': 'any' };
+
 function shown(field: string, value: unknown, word: string): string | null {
-  if (value === undefined) return null;
+  if (value === undefined) return whenAbsent[field] ?? null;
   if (hidden.test(field)) return word;
-  if (Array.isArray(value)) return withoutCredentials(value.map(text).join(' '));
+  if (Array.isArray(value)) return withoutCredentials(value.map(text).join(' ')) || '(empty)';
   return withoutCredentials(text(value));
 }
 

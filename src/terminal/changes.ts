@@ -20,11 +20,16 @@ function fieldChanges(from: WorkloadFingerprint, to: WorkloadFingerprint): Field
   return fields
     .filter((field) => from[field] !== to[field])
     .map((field) => {
-      if (!hashed.test(field)) return { field, from: from[field] ?? null, to: to[field] ?? null };
+      if (!hashed.test(field)) return { field, from: shown(from[field]), to: shown(to[field]) };
       const word = (value: string | undefined, known: string) => (value === undefined ? null : known);
       const now = from[field] === undefined ? '(set)' : '(changed)';
       return { field, from: word(from[field], '(set)'), to: word(to[field], now) };
     });
+}
+
+/** An empty list says something else than none. */
+function shown(text: string | undefined): string | null {
+  return text === '' ? '(empty)' : (text ?? null);
 }
 
 /** Whether both are the same changes. */

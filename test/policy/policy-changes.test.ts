@@ -30,11 +30,20 @@ test('an edited policy says each field that changes, from what to what, and no o
       declared: 'policies/all.yaml:1',
       change: 'changed',
       changes: [
-        { field: 'egress.allowedDomains', from: null, to: '' },
+        { field: 'egress.allowedDomains', from: 'any', to: '(empty)' },
         { field: 'image', from: 'a:1', to: 'a:2' },
         { field: 'packages', from: 'git', to: 'git jq' },
       ],
     },
+  ]);
+});
+
+test('a list that is emptied is (empty), and a restriction that is taken away leaves any', () => {
+  const before = setOf(policyText('a', 'packages: [git]', 'egress: {allowedDomains: [a.example.org]}'));
+  const [change] = policyChanges(before, setOf(policyText('a')));
+  assert.deepEqual(change?.changes, [
+    { field: 'egress.allowedDomains', from: 'a.example.org', to: 'any' },
+    { field: 'packages', from: 'git', to: '(empty)' },
   ]);
 });
 

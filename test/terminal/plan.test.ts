@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { changesOf } from '../../src/terminal/changes.ts';
 import { type PlanInput, planTerminal } from '../../src/terminal/plan.ts';
 import type { Actual } from '../../src/terminal/terminal.ts';
 import { desired, idle, minute, running, steady } from './fixtures.ts';
@@ -210,6 +211,14 @@ test('the idle timeout and the rollout are no part of the revision; the workload
     desired({ env: { B: '2', A: '1' } }).revision,
     'the order of variables says nothing',
   );
+});
+
+test('a list that says nothing is (empty), unlike one that is not there', () => {
+  const closed = desired({ packages: ['jq'], egress: { allowedDomains: [] } });
+  assert.deepEqual(changesOf(running(), closed), [
+    { field: 'egress.allowedDomains', from: 'any', to: '(empty)' },
+    { field: 'packages', from: '(empty)', to: 'jq' },
+  ]);
 });
 
 test('one cut from its network is put back into it, in use or not, and never made anew for that', () => {
