@@ -32,6 +32,7 @@ const needed: readonly (readonly [method: string, path: string])[] = [
   ['GET', '/_ping'],
   ['GET', '/info'],
   ['GET', '/events'],
+  ['GET', '/info'],
   ['GET', '/containers/json'],
   ['GET', `/containers/${id}/json`],
   ['GET', '/containers/terminals-data-science-alice_x.y/json'],
@@ -49,6 +50,7 @@ const needed: readonly (readonly [method: string, path: string])[] = [
   ['POST', '/containers/terminals-default-alice/stop'],
   ['POST', '/containers/terminals-default-alice/update'],
   ['POST', '/containers/terminals-warm_data-science_0123456789abcdef/rename'],
+  ['POST', '/networks/terminals-users/connect'],
   ['DELETE', `/containers/${id}`],
   ['DELETE', '/images/terminals-baked:0123456789abcdef'],
 ];
@@ -72,6 +74,9 @@ const refused: readonly (readonly [method: string, path: string])[] = [
   ['DELETE', '/volumes/terminals_homes'],
   ['DELETE', '/images/ghcr.io/open-webui/open-terminal:latest'],
   ['POST', '/networks/create'],
+  ['POST', '/networks/bridge/connect'],
+  ['POST', '/networks/terminals-engine/connect'],
+  ['POST', '/networks/terminals-users/disconnect'],
   ['GET', '/swarm'],
   ['GET', '/containers/../secrets/json'],
 ];
