@@ -1,7 +1,7 @@
 /** Meaning of the schedules in a policy. @module */
 import { error, type Finding, warning } from './finding.ts';
 import type { PolicySpec } from './policy.ts';
-import { type Moments, type ScheduleForm, scheduleProblem } from './schedule.ts';
+import { type Moments, nextMoment, type ScheduleForm, scheduleProblem } from './schedule.ts';
 
 /** When running terminals may be replaced. */
 export function checkWindow({ rollout: { window } }: PolicySpec): Finding[] {
@@ -46,9 +46,16 @@ function checkSchedule(
   hint: string,
 ): Finding[] {
   const wrong = scheduleProblem(schedule, timezone, form);
-  if (wrong === null) return [];
+  if (wrong === null) return checkComing(at, { schedule, timezone });
   if (wrong === 'timezone')
     return [error([...at, wrong], `"${timezone}" is no timezone`, 'write e.g. Europe/Berlin')];
   const said = form === 'cron' ? 'is no cron expression' : 'is no schedule';
   return [error([...at, wrong], `"${schedule}" ${said}`, hint)];
+}
+
+/** A single moment that is past, or a day that no month has. */
+function checkComing(at: readonly string[], moments: Moments): Finding[] {
+  if (nextMoment(moments, Date.now()) !== null) return [];
+  const message = `"${moments.schedule}" has no moment to come`;
+  return [warning([...at, 'schedule'], message, 'write another one, or leave it out')];
 }

@@ -119,7 +119,10 @@ export class DirectorySource implements PolicySource {
   }
 }
 
-/** Reads given files and directories once, as `terminals validate` needs it; what is not there is a file that can't be read. */
+/**
+ * Reads given files and directories once, as `terminals validate` needs it; what is not there is a file that can't be read, and
+ * what is named twice is one file.
+ */
 export async function readPaths(paths: readonly string[], cwd: string): Promise<readonly SourceFile[]> {
   const read = paths.map(async (given): Promise<readonly SourceFile[]> => {
     const absolute = path.resolve(cwd, given);
@@ -131,7 +134,11 @@ export async function readPaths(paths: readonly string[], cwd: string): Promise<
     const files = await new DirectorySource(absolute, cwd).read();
     return 'unavailable' in files ? [{ path: given, unreadable: files.unavailable }] : files;
   });
-  return (await Promise.all(read)).flat();
+  const seen = new Set<string>();
+  return (await Promise.all(read)).flat().filter((file) => {
+    const absolute = path.resolve(cwd, file.path);
+    return !seen.has(absolute) && seen.add(absolute);
+  });
 }
 
 /** All policy files below a directory, sorted; hidden entries are left out, links are followed, loops are not. */

@@ -21,7 +21,24 @@ for (const schedule of [
   '2020-01-31T03:00:00',
 ]) {
   test(`"${schedule}" is a schedule`, () => {
-    assert.deepEqual(problemsOf(`{schedule: "${schedule}", timezone: Europe/Berlin}`), []);
+    const problems = problemsOf(`{schedule: "${schedule}", timezone: Europe/Berlin}`);
+    assert.deepEqual(
+      problems.filter(({ severity }) => severity === 'error'),
+      [],
+    );
+  });
+}
+
+for (const schedule of ['2020-01-31T03:00:00', '0 3 31 2 *']) {
+  test(`"${schedule}", which never comes, is warned of`, () => {
+    assert.deepEqual(problemsOf(`{schedule: "${schedule}"}`), [
+      {
+        severity: 'warning',
+        path: 'spec.reset.schedule',
+        message: `"${schedule}" has no moment to come`,
+        hint: 'write another one, or leave it out',
+      },
+    ]);
   });
 }
 

@@ -25,6 +25,17 @@ for (const schedule of ['at night', '* * * *', '0 0 2 * * *', '61 2 * * *', '@da
   });
 }
 
+test('a window that never opens is warned of', () => {
+  const { policies, problems } = setOf({
+    'a.yaml': policyText('a', 'rollout: {window: {schedule: "0 2 31 2 *", durationMinutes: 60}}'),
+  });
+  assert.deepEqual([...policies.keys()], ['a', 'default']);
+  assert.deepEqual(
+    problems.map(({ severity, path, message }) => `${severity}: ${path}: ${message}`),
+    ['warning: spec.rollout.window.schedule: "0 2 31 2 *" has no moment to come'],
+  );
+});
+
 test('a timezone that is none is said', () => {
   const [[path] = []] = problemsOf('{schedule: "0 2 * * *", durationMinutes: 60, timezone: Europe/Atlantis}');
   assert.equal(path, 'spec.rollout.window.timezone');

@@ -173,6 +173,15 @@ describe('given paths', () => {
     ]);
   });
 
+  test('that name a file twice have it once', async () => {
+    const root = directoryOf({ 'dir/a.yaml': 'a', 'dir/b.yaml': 'b' });
+    const paths = ['dir', 'dir/a.yaml', './dir/b.yaml', path.join(root, 'dir')];
+    assert.deepEqual(await readPaths(paths, root), [
+      { path: 'dir/a.yaml', text: 'a' },
+      { path: 'dir/b.yaml', text: 'b' },
+    ]);
+  });
+
   test('that are not there are files that can not be read', async () => {
     assert.deepEqual(await readPaths(['nowhere.yaml'], temporaryDirectory()), [
       { path: 'nowhere.yaml', unreadable: 'it does not exist' },
