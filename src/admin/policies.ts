@@ -9,6 +9,7 @@ import { changesOf } from '../policy/spec-changes.ts';
 import type { PolicyStatus } from '../reconcile/policy-status.ts';
 import type { PolicyId } from '../terminal/terminal.ts';
 import type { AdminApiOptions } from './api.ts';
+import { lifecycleRoutes } from './lifecycle.ts';
 import { editsOfFields, fieldsOf, type PolicyFields, policyFieldSchemas } from './policy-fields.ts';
 import { statusAnswer } from './policy-status.ts';
 import { type AdminRoute, listOf, nullable, objectOf, refTo, route, type Schema } from './route.ts';
@@ -23,22 +24,12 @@ interface NewPolicyBody {
   readonly spec?: object;
 }
 
-interface Lifecycle {
-  readonly reset?: { readonly schedule?: string | null } | null;
-}
-
 const spec: Schema = {
   type: 'object',
   description: "The policy's whole spec, as in its file; fields left out get their defaults.",
 };
 const fields: Schema = { type: 'object', additionalProperties: false, properties: policyFieldSchemas };
 const params = { id: "The policy's id, as in /p/{id}/." };
-const lifecycleAnswer = objectOf({ policy_id: { type: 'string' }, data: { type: 'object' } });
-const lifecycleBody: Schema = {
-  type: 'object',
-  additionalProperties: false,
-  properties: { reset: { type: ['object', 'null'], properties: { schedule: { type: ['string', 'null'] } } } },
-};
 
 /** A policy as it is answered. */
 export const policyAnswer: Schema = objectOf({
@@ -61,8 +52,9 @@ export function policyRoutes({ policies, writer, statuses }: Options): readonly 
   const withStatus = (policy: Policy, status: PolicyStatus) =>
     answerOf(policy, policies.current.revision, status);
   const answer = (policy: Policy) => withStatus(policy, statuses.of(policy));
+  const named = (id: string) => policies.current.policies.get(id as PolicyId);
   const find = (id = '') => {
-    const policy = policies.current.policies.get(id as PolicyId);
+    const policy = named(id);
     if (policy === undefined) throw new PolicyUnknownError(id);
     return policy;
   };
@@ -135,40 +127,7 @@ export function policyRoutes({ policies, writer, statuses }: Options): readonly 
         return { ok: true };
       },
     }),
-    ...lifecycleRoutes(find),
-  ];
-}
-
-/** Open WebUI reads and writes them with every policy, also before it is there. */
-function lifecycleRoutes(find: (id: string | undefined) => Policy): readonly AdminRoute[] {
-  const path = '/policies/{id}/lifecycle';
-  return [
-    route({
-      method: 'GET',
-      path,
-      id: 'getPolicyLifecycle',
-      summary: "When the homes of a policy's terminals are wiped: never.",
-      params,
-      answers: { 200: lifecycleAnswer },
-      handle: ({ params: { id = '' } }) => ({ policy_id: id, data: {} }),
-    }),
-    route<unknown, Lifecycle>({
-      method: 'PUT',
-      path,
-      id: 'putPolicyLifecycle',
-      summary: 'Takes only what is so already: no reset.',
-      params,
-      body: lifecycleBody,
-      answers: { 200: lifecycleAnswer },
-      problems: [400, 404],
-      handle: ({ params: { id }, body }) => {
-        const policy = find(id);
-        if (body.reset?.schedule) {
-          throw new BadRequestError("A policy can't be reset on a schedule.", 'Leave "reset" out.');
-        }
-        return { policy_id: policy.id, data: {} };
-      },
-    }),
+    ...lifecycleRoutes(named),
   ];
 }
 

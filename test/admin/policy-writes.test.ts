@@ -228,8 +228,46 @@ test('the lifecycle of a policy that is not there yet is empty, so that the page
   const { call } = await adminStack(t);
   assert.deepEqual((await call('GET', '/policies/new/lifecycle')).json, { policy_id: 'new', data: {} });
   assert.equal(codeOf(await call('PUT', '/policies/new/lifecycle', {})), '404 policy-unknown');
+});
+
+test('the lifecycle of a policy is its reset, which is taken as it is, and changed where it is declared', async (t) => {
+  const reset = { schedule: '@weekly', timezone: 'Europe/Berlin', keep: ['.config'] };
+  const { call } = await adminStack(t, {
+    files: { 'data.yaml': policyText('data', `reset: ${JSON.stringify(reset)}`) },
+  });
+  const path = '/policies/data/lifecycle';
+  const { json } = await call('GET', path);
+  assert.deepEqual(json, { policy_id: 'data', data: { reset } });
+  for (const same of [json.data, { reset: { ...reset, schedule: ' @weekly ' } }]) {
+    const { status, json: answer } = await call('PUT', path, same);
+    assert.deepEqual([status, answer], [200, json]);
+  }
+  for (const other of [
+    {},
+    { reset: null },
+    { reset: { ...reset, schedule: '' } },
+    { reset: { ...reset, schedule: '@daily' } },
+    { reset: { schedule: '@weekly', keep: ['.config'] } },
+    { reset: { ...reset, keep: [] } },
+  ]) {
+    const refused = await call('PUT', path, other);
+    assert.equal(codeOf(refused), '409 conflict', JSON.stringify(other));
+    assert.match(refused.json.detail, /Set spec\.reset in policies\/data\.yaml:1\./);
+  }
+});
+
+test('without a reset the lifecycle is empty, and takes nothing else', async (t) => {
+  const { call } = await adminStack(t, { files: { 'data.yaml': text } });
+  for (const none of [{}, { reset: null }, { reset: {} }, { reset: { schedule: null } }]) {
+    assert.deepEqual((await call('PUT', '/policies/data/lifecycle', none)).json.data, {});
+  }
   const reset = { reset: { schedule: '@weekly', timezone: 'UTC' } };
-  assert.equal(codeOf(await call('PUT', '/policies/default/lifecycle', reset)), '400 bad-request');
+  const refused = await call('PUT', '/policies/data/lifecycle', reset);
+  assert.equal(codeOf(refused), '409 conflict');
+  assert.match(refused.json.detail, /Set spec\.reset in policies\/data\.yaml:2\./);
+  const builtin = await call('PUT', '/policies/default/lifecycle', reset);
+  assert.equal(codeOf(builtin), '409 conflict');
+  assert.match(builtin.json.detail, /Declare it in a file, with spec\.reset\./);
 });
 
 test('without a policies directory a write says so', async (t) => {
