@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { GitError, type GitRun, runGit } from './git-program.ts';
+import { CommitRefusedError, GitError, GitExitError, type GitRun, runGit } from './git-program.ts';
 import type { GitLocation } from './git-url.ts';
 
 /** Files with what only this process may know, or whom it trusts. */
@@ -20,6 +20,8 @@ const verifyMs = 20_000;
 const largestToken = 64 * 1024;
 /** What any password will do for, at the usual servers. */
 const usualUser = 'x-access-token';
+/** In place of the program for signatures that do not count. */
+const nobody = '/nonexistent';
 
 /** What git needs to reach the repository. */
 export async function gitAccess(
@@ -81,7 +83,7 @@ function quoted(text: string): string {
 
 /**
  * Checks that the commit is signed by somebody whom the file names, and by nobody whom only this machine knows.
- * @throws GitError where it is not
+ * @throws CommitRefusedError where it is not; GitError where that can't be told now
  */
 export async function verifyCommit(
   gitDir: string,
@@ -91,7 +93,6 @@ export async function verifyCommit(
 ): Promise<void> {
   const run = { timeoutMs: verifyMs, ...(signal ? { signal } : {}) };
   const args = ['--git-dir', gitDir, 'verify-commit', '--', commit];
-  const nobody = '/nonexistent';
   const ring = (await isOpenPgp(file)) ? await keyRing(file, path.dirname(gitDir)) : null;
   try {
     await runGit({
@@ -106,11 +107,20 @@ export async function verifyCommit(
       },
     });
   } catch (error) {
-    if (!(error instanceof GitError)) throw error;
-    throw new GitError(`the commit ${commit.slice(0, 12)} is not signed by one of those in ${file}`);
+    if (!isVerdict(error)) throw error;
+    throw new CommitRefusedError(
+      `the commit ${commit.slice(0, 12)} is not signed by one of those in ${file}`,
+    );
   } finally {
     if (ring !== null) await rm(ring, { recursive: true, force: true });
   }
+}
+
+/** Whether git looked at the signature, or could do so with the programs that count. */
+function isVerdict(error: unknown): boolean {
+  if (!(error instanceof GitExitError)) return false;
+  const failed = /^cannot (?:run|fork|exec)\b|\bdied of signal\b|\bOut of memory\b/.test(error.message);
+  return !failed || error.message.startsWith(`cannot run ${nobody}`);
 }
 
 async function isOpenPgp(file: string): Promise<boolean> {

@@ -3,7 +3,7 @@
  * hooks, no prompts, one protocol, bounded in time, in what it says and in what it stores.
  * @module
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -24,7 +24,17 @@ export interface GitRun {
 
 /** Git ended otherwise than it should; the message is one line, for people, without a secret. */
 export class GitError extends Error {
-  override readonly name = 'GitError';
+  override readonly name: string = 'GitError';
+}
+
+/** Git came to its end by itself, and said what is wrong. */
+export class GitExitError extends GitError {
+  override readonly name = 'GitExitError';
+}
+
+/** A commit was looked at, and may not be taken, however often that is done. */
+export class CommitRefusedError extends GitError {
+  override readonly name = 'CommitRefusedError';
 }
 
 const usualOutputBytes = 4 * 1024 * 1024;
@@ -79,14 +89,14 @@ export async function runGit(run: GitRun): Promise<Buffer> {
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  let ended: string | null = null;
-  const end = (reason: string) => {
-    ended ??= reason;
+  let ended: GitError | null = null;
+  const end = (why: GitError) => {
+    ended ??= why;
     if (child.pid !== undefined && child.exitCode === null) killGroup(child.pid);
   };
-  const timer = setTimeout(() => end(`git took longer than ${timeoutMs / 1000} s`), timeoutMs);
+  const timer = setTimeout(() => end(new GitError(`git took longer than ${timeoutMs / 1000} s`)), timeoutMs);
   const measuring = store && measure(store.directory, store.mostBytes, end);
-  const aborted = () => end('shutting down');
+  const aborted = () => end(new GitError('shutting down'));
   if (signal?.aborted) aborted();
   signal?.addEventListener('abort', aborted, { once: true });
 
@@ -95,7 +105,8 @@ export async function runGit(run: GitRun): Promise<Buffer> {
   let errors = '';
   child.stdout.on('data', (chunk: Buffer) => {
     size += chunk.length;
-    if (size > mostOutputBytes) end('git said more than a repository of policies has');
+    if (size > mostOutputBytes)
+      end(new CommitRefusedError('git said more than a repository of policies has'));
     else output.push(chunk);
   });
   child.stderr.on('data', (chunk: Buffer) => {
@@ -105,12 +116,10 @@ export async function runGit(run: GitRun): Promise<Buffer> {
   child.stdin.on('error', () => undefined);
   child.stdin.end(run.input ?? '');
   try {
-    const code = await new Promise<number | null>((resolve, reject) => {
-      child.on('error', reject);
-      child.on('close', resolve);
-    });
-    if (ended !== null) throw new GitError(ended);
-    if (code !== 0) throw new GitError(messageOf(errors, code));
+    const { code, by } = await endOf(child);
+    if (ended !== null) throw ended;
+    if (by !== null) throw new GitError(`git was ended by signal ${by}`);
+    if (code !== 0) throw new GitExitError(messageOf(errors, code));
     if (store && (await sizeOf(store.directory)) > store.mostBytes)
       throw new GitError(tooLarge(store.mostBytes));
     return Buffer.concat(output);
@@ -121,6 +130,19 @@ export async function runGit(run: GitRun): Promise<Buffer> {
     measuring?.stop();
     signal?.removeEventListener('abort', aborted);
   }
+}
+
+interface End {
+  readonly code: number | null;
+  /** The signal that ended it; null: none did. */
+  readonly by: NodeJS.Signals | null;
+}
+
+function endOf(child: ChildProcess): Promise<End> {
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, by) => resolve({ code, by }));
+  });
 }
 
 function environmentOf({ config = {}, env = {}, protocol = '' }: GitRun): Record<string, string> {
@@ -151,14 +173,14 @@ function environmentOf({ config = {}, env = {}, protocol = '' }: GitRun): Record
 }
 
 /** Git has no bound of its own for what it fetches. */
-function measure(directory: string, mostBytes: number, end: (reason: string) => void): { stop: () => void } {
+function measure(directory: string, mostBytes: number, end: (why: GitError) => void): { stop: () => void } {
   let busy = false;
   const timer = setInterval(() => {
     if (busy) return;
     busy = true;
     void sizeOf(directory).then((size) => {
       busy = false;
-      if (size > mostBytes) end(tooLarge(mostBytes));
+      if (size > mostBytes) end(new GitError(tooLarge(mostBytes)));
     });
   }, measureMs);
   return { stop: () => clearInterval(timer) };

@@ -4,7 +4,7 @@
  * @module
  */
 import { largestFileBytes } from './document.ts';
-import { GitError, type GitRun, runGit } from './git-program.ts';
+import { CommitRefusedError, GitError, GitExitError, type GitRun, runGit } from './git-program.ts';
 import type { SourceFile } from './policy.ts';
 
 /** More than any folder of policies has. */
@@ -32,14 +32,15 @@ export interface GitTree {
 /**
  * The policy files of a folder, by the same rules as in a directory: `.yaml` and `.yml`, nothing hidden. Links and submodules
  * are not followed: a link of such a name is a file that can't be read.
- * @throws GitError where there is no such folder, or far too much in it
+ * @throws CommitRefusedError where there is no such folder, or far too much in it
  */
 export async function readTree(tree: GitTree): Promise<readonly SourceFile[]> {
   const entries = (await list(tree)).filter(({ path, type }) => type === 'blob' && isPolicyFile(path));
-  if (entries.length > mostFiles) throw new GitError(`there are more than ${mostFiles} policy files in it`);
+  if (entries.length > mostFiles)
+    throw new CommitRefusedError(`there are more than ${mostFiles} policy files in it`);
   const wanted = entries.filter((entry) => refusal(entry) === null);
   if (wanted.reduce((sum, { size }) => sum + size, 0) > mostBytes) {
-    throw new GitError(`its policy files have more than ${mostBytes / 1024 / 1024} MiB`);
+    throw new CommitRefusedError(`its policy files have more than ${mostBytes / 1024 / 1024} MiB`);
   }
   const texts = await blobs(
     wanted.map(({ id }) => id),
@@ -62,9 +63,14 @@ async function list({ gitDir, commit, folder, signal }: GitTree): Promise<readon
   const of = `${commit}:${folder}`;
   const type = await runGit({ ...run, args: ['--git-dir', gitDir, 'cat-file', '-t', of] }).then(
     String,
-    () => '',
+    (error: unknown) => {
+      if (error instanceof GitExitError && error.message.startsWith("path '")) return '';
+      throw error;
+    },
   );
-  if (type.trim() !== 'tree') throw new GitError(`there is no folder "${folder}" in ${commit.slice(0, 12)}`);
+  if (type.trim() !== 'tree') {
+    throw new CommitRefusedError(`there is no folder "${folder}" in ${commit.slice(0, 12)}`);
+  }
   const output = await runGit({
     ...run,
     args: ['--git-dir', gitDir, 'ls-tree', '-r', '-z', '--long', '--full-tree', of],

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type GitAccess, type GitSecrets, gitAccess, verifyCommit } from './git-access.ts';
-import { GitError, runGit } from './git-program.ts';
+import { CommitRefusedError, GitError, runGit } from './git-program.ts';
 import { readTree } from './git-tree.ts';
 import { type GitLocation, shownLocation } from './git-url.ts';
 import type { PolicySource, SourceFile, SourceUnavailable } from './policy.ts';
@@ -120,7 +120,8 @@ export class GitSource implements PolicySource {
     try {
       const id = await this.#resolve(gitDir);
       const files = await this.#accept(gitDir, id).catch((error: unknown) => {
-        if (id === tip.id && error instanceof GitError) this.#refused = { key, reason: error.message };
+        if (id === tip.id && error instanceof CommitRefusedError)
+          this.#refused = { key, reason: error.message };
         throw error;
       });
       await this.#keep(gitDir, id);

@@ -171,6 +171,14 @@ describe('the git program', () => {
     assert.ok(performance.now() - start < 10_000);
   });
 
+  test('that is killed is said so', async () => {
+    const args = ['-c', 'alias.die=!kill -9 $PPID', 'die'];
+    await assert.rejects(
+      runGit({ args, timeoutMs: 10_000 }),
+      new GitError('git was ended by signal SIGKILL'),
+    );
+  });
+
   test('that is not there is said so', async () => {
     const before = process.env.PATH;
     process.env.PATH = '/nonexistent';

@@ -1,26 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { temporaryDirectory } from './fixtures.ts';
-import { Repository, sourceOf, told, without } from './repository.ts';
-
-/** A new key of ssh, and how git signs with it. */
-function sshKey(): { readonly line: string; readonly sign: readonly string[] } {
-  const file = path.join(temporaryDirectory(), 'key');
-  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', file]);
-  return {
-    line: `a@example.org namespaces="git" ${readFileSync(`${file}.pub`, 'utf8')}`,
-    sign: ['-c', 'gpg.format=ssh', '-c', `user.signingKey=${file}`, '-c', 'commit.gpgsign=true'],
-  };
-}
-
-function fileOf(text: string): string {
-  const file = path.join(temporaryDirectory(), 'signers');
-  writeFileSync(file, text);
-  return file;
-}
+import { Repository, signersFile, sourceOf, sshKey, told, without } from './repository.ts';
 
 const noSsh = await without('ssh-keygen', '-V');
 const noGpg = await without('gpg', '--version');
@@ -30,7 +14,7 @@ describe('commits signed by ssh', { skip: noSsh }, () => {
     const [known, stranger] = [sshKey(), sshKey()];
     const repository = new Repository();
     const first = repository.commit({ 'a.yaml': '1' }, ...known.sign);
-    const verifyFile = fileOf(known.line);
+    const verifyFile = signersFile(known.line);
     const directory = path.join(temporaryDirectory(), 'git');
     const source = sourceOf(repository.url, { verifyFile, directory });
     assert.deepEqual(await told(source), { 'a.yaml': '1' });
@@ -56,7 +40,7 @@ describe('commits signed by ssh', { skip: noSsh }, () => {
     const key = sshKey();
     const repository = new Repository();
     repository.commit({ 'a.yaml': '1' }, ...key.sign);
-    const verifyFile = fileOf('');
+    const verifyFile = signersFile('');
     const source = sourceOf(repository.url, { verifyFile });
     assert.match((await told(source)).unavailable ?? '', /is not signed by one of those/);
     writeFileSync(verifyFile, key.line);
@@ -69,7 +53,7 @@ describe('commits signed by ssh', { skip: noSsh }, () => {
     const repository = new Repository();
     repository.commit({ 'a.yaml': '1' }, ...key.sign);
     const directory = path.join(temporaryDirectory(), 'git');
-    const verifyFile = fileOf(key.line);
+    const verifyFile = signersFile(key.line);
     await sourceOf(repository.url, { verifyFile, directory }).read();
     writeFileSync(verifyFile, sshKey().line);
     const files = await told(sourceOf(repository.url, { verifyFile, directory }));
@@ -80,7 +64,7 @@ describe('commits signed by ssh', { skip: noSsh }, () => {
     const key = sshKey();
     const repository = new Repository();
     repository.commit({ 'a.yaml': '1' }, ...key.sign);
-    const verifyFile = fileOf(key.line.replace('namespaces="git"', 'namespaces="file"'));
+    const verifyFile = signersFile(key.line.replace('namespaces="git"', 'namespaces="file"'));
     assert.match((await told(sourceOf(repository.url, { verifyFile }))).unavailable ?? '', /is not signed/);
   });
 
@@ -112,7 +96,7 @@ describe('commits signed by OpenPGP', { skip: noGpg }, () => {
     const [known, stranger] = [openPgpKey(), openPgpKey()];
     const repository = new Repository();
     const first = repository.commit({ 'a.yaml': '1' }, ...known.sign);
-    const verifyFile = fileOf(known.armour);
+    const verifyFile = signersFile(known.armour);
     const source = sourceOf(repository.url, { verifyFile });
     assert.deepEqual(await told(source), { 'a.yaml': '1' });
     repository.commit({ 'a.yaml': '2' }, ...stranger.sign);
@@ -124,17 +108,17 @@ describe('commits signed by OpenPGP', { skip: noGpg }, () => {
     const [pgp, ssh] = [openPgpKey(), sshKey()];
     const repository = new Repository();
     repository.commit({ 'a.yaml': '1' }, ...pgp.sign);
-    const other = sourceOf(repository.url, { verifyFile: fileOf(ssh.line) });
+    const other = sourceOf(repository.url, { verifyFile: signersFile(ssh.line) });
     assert.match((await told(other)).unavailable ?? '', /is not signed/);
     repository.commit({ 'a.yaml': '2' }, ...ssh.sign);
-    const back = sourceOf(repository.url, { verifyFile: fileOf(pgp.armour) });
+    const back = sourceOf(repository.url, { verifyFile: signersFile(pgp.armour) });
     assert.match((await told(back)).unavailable ?? '', /is not signed/);
   });
 
   test('with a file of keys that is none take nothing', async () => {
     const repository = new Repository();
     repository.commit({ 'a.yaml': '1' });
-    const verifyFile = fileOf('-----BEGIN PGP PUBLIC KEY BLOCK-----\nno\n');
+    const verifyFile = signersFile('-----BEGIN PGP PUBLIC KEY BLOCK-----\nno\n');
     assert.match(
       (await told(sourceOf(repository.url, { verifyFile }))).unavailable ?? '',
       /can't be imported/,

@@ -1,7 +1,7 @@
 /** Real Git repositories, and a real server of them by http. */
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -55,6 +55,23 @@ export class Repository {
   get head(): string {
     return this.git('rev-parse', 'HEAD');
   }
+}
+
+/** A new key of ssh, and how git signs with it. */
+export function sshKey(): { readonly line: string; readonly sign: readonly string[] } {
+  const file = path.join(temporaryDirectory(), 'key');
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', file]);
+  return {
+    line: `a@example.org namespaces="git" ${readFileSync(`${file}.pub`, 'utf8')}`,
+    sign: ['-c', 'gpg.format=ssh', '-c', `user.signingKey=${file}`, '-c', 'commit.gpgsign=true'],
+  };
+}
+
+/** A file that says who may sign. */
+export function signersFile(text: string): string {
+  const file = path.join(temporaryDirectory(), 'signers');
+  writeFileSync(file, text);
+  return file;
 }
 
 /** A source of a location, with a directory of its own unless one is given. */
