@@ -12,6 +12,7 @@ import { ownRoutes } from './own-routes.ts';
 import { policyRules, policySource } from './policy/configured.ts';
 import type { Policy, PolicySource } from './policy/policy.ts';
 import { PolicyStore } from './policy/store.ts';
+import { policyMemory } from './policy-file.ts';
 import { Discovery } from './proxy/discovery.ts';
 import { ProxyServer } from './proxy/proxy-server.ts';
 import { Sessions } from './proxy/sessions.ts';
@@ -74,7 +75,9 @@ export class Program {
     const leads = () => backend.peers?.leads ?? true;
     const source = policySource(config, options.cwd, log, leads);
     const rules = policyRules(config);
-    const policies = new PolicyStore({ source, rules, log });
+    // Where several processes use a backend, they are where nothing outlives them.
+    const memory = backend.shared ? {} : { memory: policyMemory(config, source, log) };
+    const policies = new PolicyStore({ source, rules, log, ...memory });
     const leases = new Leases();
     const activity = backend.activity ?? new ActivityStore(config.dataDir, log);
     const reconciler = new Reconciler({
@@ -203,6 +206,7 @@ export class Program {
     await this.#discovery.close();
     await this.#preparation.close();
     await this.reconciler.close();
+    await this.policies.saved();
     await this.#options.backend.close();
   }
 

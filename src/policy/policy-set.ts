@@ -187,7 +187,8 @@ function isTie({ spec: a }: Policy, { spec: b }: Policy): boolean {
   );
 }
 
-function policySet(policies: ReadonlyMap<PolicyId, Policy>, problems: readonly Problem[]): PolicySet {
+/** A set without more than its policies and what is wrong; sorted, with its revision. */
+export function policySet(policies: ReadonlyMap<PolicyId, Policy>, problems: readonly Problem[]): PolicySet {
   const sorted = new Map([...policies].sort(([a], [b]) => (a < b ? -1 : 1)));
   const byPlace = (a: Problem, b: Problem) =>
     a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1;

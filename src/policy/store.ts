@@ -4,12 +4,15 @@
  */
 import type { Logger } from 'pino';
 import type { PolicySet, PolicySource, Problem } from './policy.ts';
+import type { PolicyMemory } from './policy-memory.ts';
 import { buildPolicySet, type PolicyRules, sameSpec } from './policy-set.ts';
 
 export interface PolicyStoreOptions {
   readonly source: PolicySource;
   readonly rules: PolicyRules;
   readonly log: Logger;
+  /** Knows over a restart what was in force; absent: nothing does. */
+  readonly memory?: Pick<PolicyMemory, 'load' | 'save' | 'saved'>;
 }
 
 export class PolicyStore {
@@ -37,8 +40,9 @@ export class PolicyStore {
 
   /** Reads once, then follows the source until the signal aborts. */
   async start(signal: AbortSignal): Promise<void> {
-    const { source, log } = this.#options;
-    this.#current = await this.#read(null);
+    const { source, log, rules, memory } = this.#options;
+    this.#current = await this.#read((await memory?.load(rules)) ?? null);
+    memory?.save(this.#current);
     this.#sayProblems(this.#current.problems);
     log.info({ source: source.description, policies: [...this.#current.policies.keys()] }, 'policies loaded');
     source.watch(() => void this.reload(), signal);
@@ -55,6 +59,11 @@ export class PolicyStore {
       this.#reading = null;
     });
     return this.#reading;
+  }
+
+  /** Resolves when what is in force is known to a start after this one. */
+  async saved(): Promise<void> {
+    await this.#options.memory?.saved();
   }
 
   async #readUntilQuiet(): Promise<void> {
@@ -88,6 +97,7 @@ export class PolicyStore {
       }),
     );
     this.#current = { ...next, policies };
+    this.#options.memory?.save(this.#current);
     this.#options.source.report?.(this.#current);
     if (next.revision === previous.revision) return;
     this.#sayChange(next, previous);

@@ -39,12 +39,14 @@ export interface AdminStackOptions {
   readonly env?: Record<string, string>;
   /** Texts of policy files by name; null: there is no directory. */
   readonly files?: Readonly<Record<string, string>> | null;
+  /** Of a program that ended, to begin anew there; absent: a new one. */
+  readonly cwd?: string;
 }
 
 export async function adminStack(t: TestContext, options: AdminStackOptions = {}): Promise<AdminStack> {
   const { env = {}, files = {} } = options;
-  const cwd = await temporaryFolder();
-  if (files !== null) await mkdir(path.join(cwd, 'policies'));
+  const { cwd = await temporaryFolder() } = options;
+  if (files !== null) await mkdir(path.join(cwd, 'policies'), { recursive: true });
   for (const [name, text] of Object.entries(files ?? {})) {
     await writeFile(path.join(cwd, 'policies', name), text);
   }

@@ -1,0 +1,128 @@
+/**
+ * The policies in force, over a restart: what is broken, or out of reach, at a start stays as it was before. It is a hint, no
+ * database: without it the start knows of no last good version.
+ * @module
+ */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { isMap, type JsonMap } from '../json.ts';
+import type { PolicyId } from '../terminal/terminal.ts';
+import { builtinFile } from './builtin.ts';
+import { checkMeaning } from './check.ts';
+import { Layer } from './layers.ts';
+import type { Place, Policy, PolicySet } from './policy.ts';
+import { type PolicyRules, policySet } from './policy-set.ts';
+import { checkStructure } from './schema.ts';
+
+export interface PolicyMemoryOptions {
+  /** Where it is written: for nobody else to read, since values of variables are in it. */
+  readonly file: {
+    read(): Promise<Readonly<JsonMap> | null>;
+    write(content: string): Promise<boolean>;
+  };
+  /** What policies come from, in words; what another source said is not known here. */
+  readonly from: string;
+  /** Who may sign them; null: anybody. What others were trusted for is not known here. */
+  readonly signersFile: string | null;
+}
+
+const apiVersion = 'terminals.openwebui.com/v1alpha1';
+
+export class PolicyMemory {
+  readonly #options: PolicyMemoryOptions;
+  #written: string | null = null;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(options: PolicyMemoryOptions) {
+    this.#options = options;
+  }
+
+  /** The set that was in force, within the bounds of now; null: it is not known. */
+  async load(rules: PolicyRules): Promise<PolicySet | null> {
+    const content = await this.#options.file.read();
+    if (content === null || content.from !== (await this.#from()) || !Array.isArray(content.policies))
+      return null;
+    this.#written = JSON.stringify(content);
+    const { source, lastGood, defaults } = content;
+    const policies = content.policies.flatMap((saved) => policyOf(saved, rules) ?? []);
+    if (policies.length === 0) return null;
+    const good = new Set(Array.isArray(lastGood) ? lastGood : []);
+    return {
+      ...policySet(new Map(policies.map((policy) => [policy.id, policy])), []),
+      lastGood: new Set(policies.map(({ id }) => id).filter((id) => good.has(id))),
+      ...(typeof source === 'string' ? { source } : {}),
+      ...(defaults === undefined ? {} : { defaults: defaultsOf(defaults) }),
+    };
+  }
+
+  /** Writes the set down where it is another; one writing after the other. Nothing in force is nothing to be known. */
+  save(set: PolicySet): void {
+    if (set.policies.size === 0) return;
+    this.#writing = this.#writing.then(async () => {
+      const text = JSON.stringify({ from: await this.#from(), ...contentOf(set) });
+      if (text !== this.#written && (await this.#options.file.write(text))) this.#written = text;
+    });
+  }
+
+  /** Resolves when nothing is left to be written. */
+  saved(): Promise<void> {
+    return this.#writing;
+  }
+
+  async #from(): Promise<string> {
+    const { from, signersFile } = this.#options;
+    if (signersFile === null) return from;
+    const signers = await readFile(signersFile).catch(() => '');
+    return `${from}, signed by ${createHash('sha256').update(signers).digest('hex')}`;
+  }
+}
+
+function contentOf({ policies, lastGood, source, defaults }: PolicySet) {
+  const saved = defaults ? { spec: defaults.spec, at: defaults.declaredAt } : defaults;
+  return {
+    source,
+    defaults: saved,
+    lastGood: [...(lastGood ?? [])],
+    policies: [...policies.values()].map(({ id, spec, declaredAt, extends: parent }) => ({
+      name: id,
+      extends: parent,
+      at: declaredAt,
+      spec,
+    })),
+  };
+}
+
+/** Null where it is not what we wrote, or not valid any more. */
+function policyOf(saved: unknown, rules: PolicyRules): Policy | null {
+  if (!isMap(saved)) return null;
+  const { name, spec, extends: parent } = saved;
+  const declaredAt = placeOf(saved.at);
+  const checked = checkStructure({ apiVersion, kind: 'Policy', metadata: { name }, spec }, {});
+  if (declaredAt === null || !checked.ok) return null;
+  // The image of the built-in policy is the configuration's.
+  const allowedImages = declaredAt.file === builtinFile ? [] : rules.allowedImages;
+  const meant = checkMeaning(checked.document, { ...rules, allowedImages });
+  if (meant.findings.some(({ severity }) => severity === 'error')) return null;
+  return {
+    id: checked.document.metadata.name as PolicyId,
+    spec: meant.spec,
+    declaredAt,
+    ...(typeof parent === 'string' ? { extends: parent as PolicyId } : {}),
+  };
+}
+
+/** Null as well where they are not valid any more: then no policy is in force before they are good. */
+function defaultsOf(saved: unknown): Layer | null {
+  if (!isMap(saved) || !isMap(saved.spec)) return null;
+  const declaredAt = placeOf(saved.at);
+  const { spec } = saved;
+  const good = checkStructure({ apiVersion, kind: 'PolicyDefaults', spec }, {}).ok;
+  return good && declaredAt !== null ? new Layer(spec, { place: () => declaredAt }) : null;
+}
+
+function placeOf(saved: unknown): Place | null {
+  if (!isMap(saved)) return null;
+  const { file, line, column } = saved;
+  if (typeof file !== 'string' || typeof line !== 'number' || typeof column !== 'number') return null;
+  return { file, line, column };
+}
