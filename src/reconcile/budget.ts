@@ -5,7 +5,7 @@
  */
 import { OverBudgetError } from '../errors.ts';
 import { isNobody } from '../terminal/names.ts';
-import type { Template } from '../terminal/terminal.ts';
+import type { Actual, Template } from '../terminal/terminal.ts';
 import type { Entry, Registry } from './registry.ts';
 
 /** null: as many or as much as there may be. */
@@ -128,7 +128,7 @@ export class Budget {
   /** A user's work is never ended for another's. */
   #isIdle(entry: Entry): boolean {
     const { key, actual, inFlight, sockets, waiters, orders, lastActivityAt } = entry;
-    if (isNobody(key.user) || actual?.phase !== 'Running' || this.#options.busy(entry)) return false;
+    if (isNobody(key.user) || !canStop(actual) || this.#options.busy(entry)) return false;
     if (inFlight > 0 || sockets > 0 || waiters.size > 0 || orders.length > 0) return false;
     if (entry.reservedBytes !== null) return false;
     const desired = this.#options.declared(entry);
@@ -177,4 +177,10 @@ export class Budget {
       'Try again when somebody is done, or have an administrator stop a terminal or raise the limit.',
     );
   }
+}
+
+/** What is broken may run, and nobody works in it. */
+function canStop(actual: Actual | undefined): boolean {
+  if (actual?.phase === 'Error') return actual.recover === 'replace' && !actual.operated;
+  return actual?.phase === 'Running';
 }

@@ -111,18 +111,30 @@ function planPresent(input: PlanInput, actual: Actual): Plan {
     case 'Idle':
       return planIdle(desired, actual, requested);
     case 'Error':
-      return planBroken(desired, actual, requested);
+      return planBroken(input, actual);
   }
 }
 
-function planBroken(desired: Template | undefined, actual: ErrorTerminal, requested: boolean): Plan {
+function planBroken(input: PlanInput, actual: ErrorTerminal): Plan {
+  const { desired, requested } = input;
   const { detail: reason, recover, astray } = actual;
   const wanted = requested || (astray !== undefined && desired?.suspended === false);
-  if (desired === undefined || !wanted) return now({ kind: 'none', reason });
+  if (desired === undefined || !wanted) return planUnasked(input, actual);
   if (recover === 'by-hand') return now({ kind: requested ? 'refuse' : 'none', reason });
   // What runs in it goes on, though nobody can reach it.
   if (astray !== undefined) return now({ kind: 'update', reason, changes: astray });
   return now({ kind: 'replace', reason, changes: [] });
+}
+
+/** What is broken may run all the same, and has its room of the host until it is stopped as any other. */
+function planUnasked(input: PlanInput, actual: ErrorTerminal): Plan {
+  const { desired, now: at } = input;
+  const none: Action = { kind: 'none', reason: actual.detail };
+  if (actual.recover === 'by-hand' || actual.operated || desired?.suspended) return now(none);
+  const stop = idleStop(input, actual);
+  if (stop === null) return now(none);
+  if (stop.at !== null && stop.at <= at) return now({ kind: 'stop', reason: stop.reason });
+  return now(none, [stop]);
 }
 
 function now(action: Action, deferred: readonly Deferred[] = []): Plan {
@@ -198,7 +210,7 @@ function quietAt(quietMs: number, { lastActivityAt, inFlight }: Activity, at: nu
   return inFlight > 0 ? at + Math.max(quietMs, busyRecheckMs) : lastActivityAt + quietMs;
 }
 
-function idleStop(input: PlanInput, actual: RunningTerminal): Deferred | null {
+function idleStop(input: PlanInput, actual: RunningTerminal | ErrorTerminal): Deferred | null {
   const { desired, activity, now: at } = input;
   // What an operator stops is stopped by it alone: it hears of everybody's use.
   if (actual.operated && (desired || actual.idleTimeoutMs > 0)) return null;

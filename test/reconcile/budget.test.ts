@@ -191,6 +191,23 @@ test('who comes back while their terminal is being stopped for another waits for
   assert.equal(backend.most, 1);
 });
 
+test('one that is broken has its room until another needs it', async (t) => {
+  const { backend, reconciler } = await hostOf(t, 1, null, restless());
+  const { terminal } = await reconciler.reach(keyOf('alice'), patient);
+  await turns();
+  backend.outside(keyOf('alice'), {
+    ...terminal,
+    phase: 'Error',
+    detail: 'it does not answer',
+    recover: 'replace',
+  });
+  await turns();
+  await reconciler.reach(keyOf('bob'), patient);
+  assert.deepEqual(running(backend), ['bob']);
+  assert.equal(backend.actual(keyOf('alice'))?.phase, 'Idle');
+  assert.equal(backend.most, 1);
+});
+
 test('what the engine tells of one that is being stopped for another sends nobody into it', async (t) => {
   const { backend, reconciler } = await hostOf(t, 1, null, restless());
   const { terminal } = await reconciler.reach(keyOf('alice'), patient);

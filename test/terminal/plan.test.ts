@@ -175,6 +175,25 @@ test('a broken terminal is replaced by a request; a paused one is nobody’s to 
   assert.equal(plan({ actual: paused, requested: true }).action.kind, 'refuse');
 });
 
+test('a broken one may run all the same: it is stopped when it is idle, unless it is paused or its policy suspended', () => {
+  const { address: _address, apiKey: _apiKey, startedAt: _startedAt, ...observed } = running();
+  const broken: Actual = { ...observed, phase: 'Error', detail: 'broken', recover: 'replace' };
+  const unused = { lastActivityAt: now - 30 * minute, inFlight: 0 };
+  const since = { lastActivityAt: now - 29 * minute, inFlight: 0 };
+  const soon = plan({ actual: broken, activity: since });
+  assert.deepEqual(
+    [soon.action.kind, soon.deferred.map(({ kind, at }) => [kind, at])],
+    ['none', [['stop', now + minute]]],
+  );
+  assert.equal(plan({ actual: broken, activity: unused }).action.kind, 'stop');
+  assert.equal(plan({ desired: undefined, actual: broken, activity: unused }).action.kind, 'stop');
+  const paused: Actual = { ...broken, recover: 'by-hand' };
+  const suspended = desired({ suspend: true });
+  assert.equal(plan({ actual: paused, activity: unused }).action.kind, 'none');
+  assert.equal(plan({ actual: broken, desired: suspended, activity: unused }).action.kind, 'none');
+  assert.equal(plan({ actual: { ...broken, operated: true }, activity: unused }).action.kind, 'none');
+});
+
 test('values of variables never show in a plan', () => {
   const before = running(desired({ env: { TOKEN: 'old-secret', GONE: 'x' } }));
   const next = desired({
