@@ -188,10 +188,15 @@ export class DockerBackend implements Backend {
     return this.#updating.update(desired, signal);
   }
 
-  async stop(key: TerminalKey, signal: AbortSignal): Promise<void> {
+  stop(key: TerminalKey, signal: AbortSignal): Promise<void> {
+    return this.#stop(key, stopSeconds, signal);
+  }
+
+  /** @param t seconds until what does not end by itself is ended */
+  async #stop(key: TerminalKey, t: number, signal: AbortSignal): Promise<void> {
     const container = this.#docker.getContainer(terminalName(key));
-    const ms = (stopSeconds + 20) * 1000;
-    const stopping = engineCall(signal, (abortSignal) => container.stop({ t: stopSeconds, abortSignal }), ms);
+    const ms = (t + 20) * 1000;
+    const stopping = engineCall(signal, (abortSignal) => container.stop({ t, abortSignal }), ms);
     await accepting(stopping, [304, 404]).catch((error: unknown) => {
       throw faultOf(error);
     });
@@ -201,8 +206,8 @@ export class DockerBackend implements Backend {
     const info = await this.#containers.inspect(terminalName(key), signal);
     const ours = info && isOurs(info.Config.Labels ?? {}) ? info : null;
     if (files) {
-      // Only stopped at first: if the rest fails there is still something that is to be deleted.
-      if (ours) await this.stop(key, signal);
+      // Only stopped at first, and at once: if the rest fails there is still something that is to be deleted.
+      if (ours) await this.#stop(key, 0, signal);
       await this.#removeHome(key, info, signal);
     }
     if (ours) await this.#containers.remove(ours.Id, signal);

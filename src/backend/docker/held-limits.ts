@@ -31,7 +31,7 @@ export class HeldLimits {
   readonly #docker: Docker;
   readonly #log: Logger;
   #info: EngineInfo = {};
-  #asked: Promise<void> = Promise.resolve();
+  #first: Promise<void> = Promise.resolve();
   /** When it is asked, the next time somebody wants to know. */
   #askAt = 0;
   #warned = false;
@@ -41,13 +41,18 @@ export class HeldLimits {
     this.#log = log;
   }
 
-  /** Resolves when the engine has said which it holds, or can't say for now: then it is taken for one that holds all. */
+  /**
+   * Resolves when the engine has said which it holds, or did not for the first time: until it does it is taken for one that
+   * holds all, and nobody waits for it again.
+   */
   known(): Promise<void> {
     if (Date.now() >= this.#askAt) {
+      const isFirst = this.#askAt === 0;
       this.#askAt = Number.POSITIVE_INFINITY;
-      this.#asked = this.#ask();
+      const asked = this.#ask();
+      if (isFirst) this.#first = asked;
     }
-    return this.#asked;
+    return this.#first;
   }
 
   /** Whether it holds this one, as far as is known. */
@@ -60,25 +65,33 @@ export class HeldLimits {
     return fields.filter(([limit]) => !this.holds(limit)).map(([, name]) => name);
   }
 
+  /** Resolves with the answer, or when it has taken too long: it counts when it comes, and until then nothing else is asked. */
   async #ask(): Promise<void> {
-    try {
-      this.#info = await engineCall(AbortSignal.timeout(askMs), () => this.#docker.info());
-    } catch (error) {
-      this.#askAt = Date.now() + askAgainMs;
-      if (!this.#warned) {
-        this.#warned = true;
-        this.#log.warn(
-          { reason: reasonOf(error) },
-          'the engine does not say which limits it holds (GET /info)',
-        );
-      }
-      return;
-    }
+    const answered = this.#docker.info().then(
+      (info: EngineInfo) => this.#take(info),
+      (error: unknown) => this.#failed(error),
+    );
+    await engineCall(AbortSignal.timeout(askMs), () => answered).catch((error: unknown) => this.#warn(error));
+  }
+
+  #take(info: EngineInfo): void {
+    this.#info = info;
     const { missing } = this;
     if (missing.length === 0) return;
     this.#log.warn(
       { unenforced: missing },
       'this engine can not hold all limits of policies: its kernel lacks a controller, or it has no right to it',
     );
+  }
+
+  #failed(error: unknown): void {
+    this.#askAt = Date.now() + askAgainMs;
+    this.#warn(error);
+  }
+
+  #warn(error: unknown): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    this.#log.warn({ reason: reasonOf(error) }, 'the engine does not say which limits it holds (GET /info)');
   }
 }

@@ -19,6 +19,9 @@ export const defaultBridge = 'bridge';
 /** Whether containers of a bridge reach each other. */
 const iccOption = 'com.docker.network.bridge.enable_icc';
 
+/** What the engine says, as a fault of its own, where the kernel can't keep containers of a bridge apart: it stays so. */
+const lacksFilter = /inter-container communication|br_netfilter/i;
+
 /** The network of a container is not there, or was made anew since: the container itself can't start any more. */
 export class NetworkGoneError extends StartFailedError {}
 
@@ -130,7 +133,7 @@ export class Networks {
     } catch (error) {
       const status = statusOf(error);
       if (status === 409) return this.#ownName;
-      if (status === null || status >= 500) throw error;
+      if (status === null || (status >= 500 && !lacksFilter.test(reasonOf(error)))) throw error;
       this.#sayRefused(error);
       return null;
     }

@@ -5,6 +5,7 @@
 import type Docker from 'dockerode';
 import type { ContainerInspectInfo } from 'dockerode';
 import { StartFailedError } from '../../errors.ts';
+import { limitChanges } from '../../terminal/changes.ts';
 import type { Actual, Desired } from '../../terminal/terminal.ts';
 import { limitsConfig } from './container.ts';
 import type { Containers } from './containers.ts';
@@ -59,7 +60,8 @@ export class Updating {
       }
       const { Memory, MemorySwap: _followsIt, ...others } = wanted;
       // Setting what is set already is an event as well, for which all would be tried again at once.
-      if (!hasLimits(info.HostConfig, others)) await set(others);
+      const changes = limitChanges(containers.observe(info)?.limits ?? null, limits);
+      if (changes.some(({ field }) => field !== 'resources.limits.memory')) await set(others);
       const message = `The memory limit of ${name} can't be lowered in place to ${mebibytes(Memory)}: it uses ${mebibytes(used)}.`;
       return new StartFailedError(message, waitsHint);
     } catch (error) {
@@ -83,10 +85,10 @@ export class Updating {
   ): Promise<number | null> {
     const present = HostConfig.Memory || Number.POSITIVE_INFINITY;
     if (!State.Running || limitBytes >= present) return null;
-    const asked = { stream: false, 'one-shot': true } as const;
-    const { memory_stats: stats } = await engineCall(signal, () =>
-      this.#options.docker.getContainer(Id).stats(asked),
-    );
+    const { memory_stats: stats } = await engineCall(signal, (abortSignal) => {
+      const asked = { stream: false as const, 'one-shot': true, abortSignal };
+      return this.#options.docker.getContainer(Id).stats(asked);
+    });
     const used = memoryUsed(stats);
     return used > limitBytes * (1 - freeShare) ? used : null;
   }
@@ -104,13 +106,6 @@ export class Updating {
       );
     }
   }
-}
-
-type OtherLimits = Pick<ContainerInspectInfo['HostConfig'], 'CpuPeriod' | 'CpuQuota' | 'PidsLimit'>;
-
-function hasLimits(present: OtherLimits, wanted: OtherLimits): boolean {
-  const { CpuPeriod, CpuQuota, PidsLimit } = wanted;
-  return present.CpuPeriod === CpuPeriod && present.CpuQuota === CpuQuota && present.PidsLimit === PidsLimit;
 }
 
 /** What the engine counts of memory; nothing where it has no controller for it. */

@@ -9,7 +9,15 @@ import { Reconciler } from '../../../src/reconcile/reconciler.ts';
 import { Templates } from '../../../src/reconcile/templates.ts';
 import { withoutDocker } from '../../engines.ts';
 import { capturedLog, MemoryPolicies, patient, policyOf, until } from '../../reconcile/harness.ts';
-import { docker, execute, networkFor, openTerminal, placeFor, removeContainer } from './engine.ts';
+import {
+  docker,
+  execute,
+  holdMemory,
+  networkFor,
+  openTerminal,
+  placeFor,
+  removeContainer,
+} from './engine.ts';
 import { type EngineProxy, proxyFor } from './engine-proxy.ts';
 
 const mebibyte = 1024 ** 2;
@@ -92,11 +100,7 @@ describe('drift on Docker', { skip: await withoutDocker() }, () => {
     const proxy = await proxyFor(t);
     const { reach, memory, lower, lines } = await setting(t, { proxy });
     const terminal = await reach();
-    const pid = await execute(
-      terminal,
-      `python3 -c 'import time; held = bytearray(160 << 20); print(1, flush=True); time.sleep(999)' > /tmp/held 2>&1 &
-       pid=$!; until grep -q 1 /tmp/held; do sleep .1; done; echo $pid`,
-    );
+    const pid = await holdMemory(terminal, 160);
     lower('96Mi');
     const failed = () => lines.filter(({ msg }) => msg === 'reconcile failed').length;
     await until(() => failed() > 0, 'it was tried', 20_000);

@@ -10,12 +10,13 @@ import Docker from 'dockerode';
 /** What becomes of a request before the engine hears of it. */
 export type Fault =
   | { readonly kind: 'cut' }
-  | { readonly kind: 'refuse'; readonly status?: number }
+  | { readonly kind: 'refuse'; readonly status?: number; readonly message?: string }
   | { readonly kind: 'delay'; readonly ms: number };
 
-const refusal = '{"message":"a fault of the test"}';
-const refused = (status = 500) =>
-  `HTTP/1.1 ${status} Refused\r\ncontent-type: application/json\r\ncontent-length: ${refusal.length}\r\nconnection: close\r\n\r\n${refusal}`;
+const refused = (status = 500, message = 'a fault of the test') => {
+  const refusal = JSON.stringify({ message });
+  return `HTTP/1.1 ${status} Refused\r\ncontent-type: application/json\r\ncontent-length: ${refusal.length}\r\nconnection: close\r\n\r\n${refusal}`;
+};
 
 export class EngineProxy {
   readonly client: Docker;
@@ -69,7 +70,7 @@ export class EngineProxy {
       const fault = line ? this.meets(line) : null;
       if (fault === null) engine.write(data);
       else if (fault.kind === 'cut') client.destroy();
-      else if (fault.kind === 'refuse') client.end(refused(fault.status));
+      else if (fault.kind === 'refuse') client.end(refused(fault.status, fault.message));
       else {
         client.pause();
         setTimeout(() => {

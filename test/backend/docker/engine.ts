@@ -189,6 +189,15 @@ export async function execute(terminal: RunningTerminal, command: string): Promi
     .trim();
 }
 
+/** Has a process of the terminal hold so many MiB until it is killed. @returns its pid */
+export function holdMemory(terminal: RunningTerminal, mebibytes: number): Promise<string> {
+  const holding = `import time; held = bytearray(${mebibytes} << 20); print(1, flush=True); time.sleep(999)`;
+  return execute(
+    terminal,
+    `python3 -c '${holding}' > /tmp/held 2>&1 & pid=$!; until grep -q 1 /tmp/held; do sleep .1; done; echo $pid`,
+  );
+}
+
 /** Prints the limits that a container's control group holds, of either version: memory, processes, CPU. */
 export const readLimits = `cd /sys/fs/cgroup
 if [ -f memory.max ]; then cat memory.max pids.max cpu.max

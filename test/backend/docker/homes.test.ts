@@ -10,10 +10,13 @@ import { notOnThisDocker, withoutDocker } from '../../engines.ts';
 import {
   docker,
   execute,
+  fastServer,
+  imageWith,
   networkFor,
   never,
   openTerminal,
   placeFor,
+  pythonEntrypoint,
   quiet,
   removeContainer,
   until,
@@ -95,6 +98,17 @@ describe('homes of containers', { skip: await withoutDocker() }, () => {
     await remove();
     assert.equal(await backend.inspect(alice.key, never), undefined);
     await assert.rejects(access(note));
+  });
+
+  test('what is deleted with its files is not asked to end first', async (t) => {
+    const place = await placeFor(t);
+    const deaf = fastServer.replace('lambda *a:os._exit(0)', 'signal.SIG_IGN');
+    const image = await imageWith(t, pythonEntrypoint(deaf));
+    const backend = place.backend();
+    const alice = await backend.create(place.desired('alice', { image }), quiet, never);
+    const signal = AbortSignal.timeout(8_000);
+    await backend.remove(alice.key, { files: true }, signal);
+    assert.equal(await backend.inspect(alice.key, never), undefined);
   });
 
   test('without persistence there is none, and nothing is kept', async (t) => {

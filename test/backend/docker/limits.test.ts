@@ -6,7 +6,8 @@ import { StartFailedError } from '../../../src/errors.ts';
 import { limitChanges } from '../../../src/terminal/changes.ts';
 import { withoutDocker } from '../../engines.ts';
 import { capturedLog } from '../../reconcile/harness.ts';
-import { docker, execute, limitsFrom, never, placeFor, quiet, readLimits } from './engine.ts';
+import { docker, execute, holdMemory, limitsFrom, never, placeFor, quiet, readLimits } from './engine.ts';
+import { proxyFor } from './engine-proxy.ts';
 
 describe('limits of a container', { skip: await withoutDocker() }, () => {
   test("the policy's limits stand in the container's own control group", async (t) => {
@@ -55,12 +56,7 @@ describe('limits of a container', { skip: await withoutDocker() }, () => {
       quiet,
       never,
     );
-    const holding =
-      "python3 -c 'import time; held = bytearray(300 << 20); print(1, flush=True); time.sleep(999)'";
-    const pid = await execute(
-      alice,
-      `${holding} > /tmp/held 2>&1 & pid=$!; until grep -q 1 /tmp/held; do sleep .1; done; echo $pid`,
-    );
+    const pid = await holdMemory(alice, 300);
     const limits = { cpu: '250m', memory: '160Mi', pids: 99 };
     const desired = place.desired('alice', { resources: { limits } });
     await assert.rejects(backend.update(desired, never), (error: unknown) => {
@@ -78,6 +74,23 @@ describe('limits of a container', { skip: await withoutDocker() }, () => {
     await execute(alice, `kill ${pid}; while kill -0 ${pid}; do sleep .1; done 2> /dev/null`);
     assert.deepEqual((await backend.update(desired, never)).limits, desired.limits);
     assert.deepEqual(limitsFrom(await execute(alice, readLimits)), desired.limits);
+  });
+
+  test('while it waits nothing is set again, whatever else the engine discards', async (t) => {
+    const place = await placeFor(t);
+    const proxy = await proxyFor(t);
+    t.mock.method(proxy.client, 'info', async () => ({ CpuCfsQuota: false }));
+    const backend = place.backend({ docker: proxy.client });
+    const limits = { cpu: 1, memory: '512Mi', pids: 200 };
+    const alice = await backend.create(place.desired('alice', { resources: { limits } }), quiet, never);
+    await docker.getContainer(alice.name).update({ CpuPeriod: 100_000, CpuQuota: 40_000 });
+    await holdMemory(alice, 300);
+    const lower = place.desired('alice', { resources: { limits: { ...limits, memory: '160Mi' } } });
+    await assert.rejects(backend.update(lower, never), /can't be lowered in place/);
+    assert.deepEqual(
+      proxy.requests.filter((request) => /^POST .*\/update /.test(request)),
+      [],
+    );
   });
 
   test('what uses more memory than its limit is killed, and the terminal with its limit goes on', async (t) => {
@@ -149,6 +162,17 @@ describe('limits of a container', { skip: await withoutDocker() }, () => {
     assert.deepEqual((await backend.inspect(key, never))?.limits, { cpuMillis, memoryBytes });
     assert.ok(backend.unenforced.includes('resources.limits.pids'));
     assert.deepEqual((await backend.inspect(key, never))?.limits, { cpuMillis, memoryBytes });
+  });
+
+  test('an engine that says nothing of it holds up the first look alone, and is not asked twice at a time', async (t) => {
+    const place = await placeFor(t);
+    const client = new Docker();
+    const asked = t.mock.method(client, 'info', () => new Promise(() => undefined));
+    const backend = place.backend({ docker: client });
+    await backend.create(place.desired('alice'), quiet, never);
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 3_600_000 });
+    await backend.inspect(place.key('alice'), never);
+    assert.equal(asked.mock.callCount(), 1);
   });
 
   test('limits that the engine refuses are told in its words, and leave no container', async (t) => {

@@ -74,12 +74,12 @@ describe('the network of terminals', { skip: await withoutDocker() }, () => {
   });
 
   /** Refuses so many makings of a network. */
-  const refusing = (status: number, times: number): EngineProxy['meets'] => {
+  const refusing = (status: number, times: number, message?: string): EngineProxy['meets'] => {
     let left = times;
     return (request) => {
       if (!request.startsWith('POST /networks/create') || left === 0) return null;
       left -= 1;
-      return { kind: 'refuse', status };
+      return { kind: 'refuse', status, ...(message === undefined ? {} : { message }) };
     };
   };
   const networkOf = async ({ name }: RunningTerminal) =>
@@ -93,6 +93,18 @@ describe('the network of terminals', { skip: await withoutDocker() }, () => {
     proxy.meets = refusing(500, 1);
     await assert.rejects(backend.create(place.desired('alice'), quiet, never), EngineUnavailableError);
     assert.equal(await networkOf(await backend.create(place.desired('alice'), quiet, never)), ownNetwork);
+  });
+
+  test('where the kernel can not keep containers apart the engine says so as a fault, and it is a refusal', async (t) => {
+    const place = await placeFor(t);
+    const proxy = await proxyFor(t);
+    const { log, text } = await capturedLog();
+    const backend = place.backend({ ownNetwork: ownNetworkFor(t), docker: proxy.client, log });
+    const message =
+      'cannot restrict inter-container communication: please ensure that br_netfilter kernel module is loaded';
+    proxy.meets = refusing(500, 1, message);
+    assert.equal(await networkOf(await backend.create(place.desired('alice'), quiet, never)), 'default');
+    assert.match(text(), /br_netfilter.*are on the default bridge/);
   });
 
   test('where it refuses to, terminals are on the default bridge for as long as it does, and that is said once', async (t) => {
