@@ -139,9 +139,13 @@ function httpServer({ gateway, limits, own, closing, malformed }: HttpServerOpti
 
 /** Its caller hangs, and for ever its terminal would count as used. What is here and not read yet waits for the terminal. */
 function endSilentUpload(request: IncomingMessage, response: ServerResponse, silentMs: number): void {
+  // A request that was read has none any more.
+  const { socket } = request;
   response.setTimeout(silentMs, () => {
     if (!request.complete && request.readableLength === 0) response.destroy();
   });
+  // The timer is the connection's: what comes behind has none, or one of its own. Before Node sets that of a pause.
+  response.prependOnceListener('finish', () => socket.setTimeout(0));
 }
 
 function noCompiler(): never {

@@ -33,19 +33,30 @@ test('an upload that stops in the middle is ended, and its terminal is used no m
 });
 
 test('an upload that goes on slowly, and answers that are silent for long, are not', async (t) => {
-  const proxy = await stack(t, { limits: { silentUploadMs: 200 } });
+  const proxy = await stack(t, { limits: { silentUploadMs: 1_000 } });
   proxy.upstream.handle = (request, response) => {
-    request.resume().on('end', () => setTimeout(() => response.end(`late ${request.url}`), 500));
+    request.resume().on('end', () => setTimeout(() => response.end(`late ${request.url}`), 1_500));
   };
   const client = await RawClient.connect(t, proxy);
   client.write(head('POST /x HTTP/1.1', 'Content-Length: 8'));
   for (const letter of 'abcdefgh') {
     client.write(letter);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, 200));
   }
   await client.until(/late \/x$/);
   client.write(head('GET /next HTTP/1.1'));
   await client.until(/late \/next$/);
+});
+
+test('nor is the answer to what came right behind an upload, on the same connection', async (t) => {
+  const proxy = await stack(t, { limits: { silentUploadMs: 100 } });
+  proxy.upstream.handle = (request, response) => {
+    const answer = () => response.end(`answer to ${request.url}`);
+    request.resume().on('end', () => setTimeout(answer, request.url === '/slow' ? 500 : 0));
+  };
+  const client = await RawClient.connect(t, proxy);
+  client.write(`${head('POST /x HTTP/1.1', 'Content-Length: 4')}body${head('GET /slow HTTP/1.1')}`);
+  await client.until(/answer to \/slow$/);
 });
 
 test('an upload that waits for its terminal is not taken for one that stopped', async (t) => {
