@@ -112,7 +112,13 @@ describe('packages that can not be put into an image', { skip: await withoutDock
     const ended = once(child, 'exit');
     const runs = async () => {
       const [name] = await bakingContainers(slow.workload);
-      return name !== undefined && (await docker.getContainer(name.slice(1)).inspect()).State.Running;
+      if (name === undefined) return false;
+      // It is listed a moment before it can be asked for.
+      const container = docker.getContainer(name.slice(1));
+      return container.inspect().then(
+        ({ State }) => State.Running,
+        () => false,
+      );
     };
     await until(runs, 30_000);
     child.kill('SIGKILL');
