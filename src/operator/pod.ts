@@ -128,9 +128,8 @@ function placement({ spec }: TerminalResource, { pods }: OperatorDefaults): Part
 
 function containerOf(terminal: TerminalResource, defaults: OperatorDefaults): Container {
   const { spec } = terminal;
+  const failureThreshold = startLimitSeconds(spec);
   const probe = { httpGet: { path: '/health', port: 'http' } };
-  const installs = spec.packages.length + spec.pipPackages.length > 0;
-  const limit = spec.startTimeoutSeconds ?? startSeconds[installs ? 'withPackages' : 'plain'];
   return {
     name: containerName,
     image: spec.image,
@@ -140,7 +139,7 @@ function containerOf(terminal: TerminalResource, defaults: OperatorDefaults): Co
     resources: resourcesOf(spec),
     securityContext: containerSecurityContext(spec, defaults.pods),
     // The end of the startup probe sets off the readiness probe at once, so that a start is seen within a second.
-    startupProbe: { ...probe, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: limit },
+    startupProbe: { ...probe, periodSeconds: 1, timeoutSeconds: 2, failureThreshold },
     readinessProbe: { ...probe, periodSeconds: 5, timeoutSeconds: 5, failureThreshold: 3 },
     livenessProbe: { ...probe, periodSeconds: 20, timeoutSeconds: 10, failureThreshold: 6 },
     // What it said last is then in the Pod's status, and from there in the Terminal's.
@@ -154,6 +153,12 @@ function containerOf(terminal: TerminalResource, defaults: OperatorDefaults): Co
         }
       : {}),
   };
+}
+
+/** How long the container may take until it answers. */
+export function startLimitSeconds({ startTimeoutSeconds, packages, pipPackages }: TerminalSpec): number {
+  const installs = packages.length + pipPackages.length > 0;
+  return startTimeoutSeconds ?? startSeconds[installs ? 'withPackages' : 'plain'];
 }
 
 /** CPU and memory of the terminal's container; what can be changed while it runs. */

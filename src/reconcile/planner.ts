@@ -5,7 +5,7 @@
 import type { Policy } from '../policy/policy.ts';
 import { areSameChanges } from '../terminal/changes.ts';
 import { isNobody } from '../terminal/names.ts';
-import { type Action, isOutdated, type Plan, planTerminal } from '../terminal/plan.ts';
+import { type Action, isAwaited, isOutdated, type Plan, planTerminal } from '../terminal/plan.ts';
 import type { Desired, Template, TerminalKey } from '../terminal/terminal.ts';
 import type { Entry } from './registry.ts';
 import type { Resets } from './resets.ts';
@@ -109,7 +109,7 @@ export class Planner {
     if (action.kind === 'create' || action.kind === 'replace') return true;
     if (action.kind !== 'start' || !actual?.operated) return false;
     // It is waited for as it is, and what comes of that says nothing of the newest revision.
-    if (actual.phase === 'Provisioning' && actual.started) return false;
+    if (isAwaited(actual, Date.now())) return false;
     const { inForce } = this.#options.rollouts.stateOf(policy);
     return desired?.revision !== inForce || actual.revision !== inForce;
   }

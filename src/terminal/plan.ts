@@ -192,6 +192,11 @@ export function isOutdated(actual: Actual, desired: Template): boolean {
   return actual.revision !== desired.revision;
 }
 
+/** Whether it was ready and is not for a moment, so that it keeps what it is made of, with whoever works in it. */
+export function isAwaited(actual: Actual, at: number): boolean {
+  return actual.phase === 'Provisioning' && at < (actual.awaitedUntil ?? 0);
+}
+
 function byTime(a: Deferred, b: Deferred): number {
   return (a.at ?? Number.POSITIVE_INFINITY) - (b.at ?? Number.POSITIVE_INFINITY);
 }

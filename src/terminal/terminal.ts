@@ -209,8 +209,8 @@ export interface RunningTerminal extends Observed {
 export interface ProvisioningTerminal extends Observed {
   readonly phase: 'Provisioning';
   readonly detail: string;
-  /** It did answer since it was made, and is not ready at the moment: it need only be waited for. */
-  readonly started?: true;
+  /** It has been ready in its Pod, and is not at the moment: until then (epoch milliseconds) it need only be waited for. */
+  readonly awaitedUntil?: number;
 }
 
 /** Stopped; its home is kept and it can be started again. */

@@ -1,6 +1,6 @@
 /** A backend that others use as well: what they do counts, and what can be one step is. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import type { ActivityRecord, Progress } from '../../src/backend/backend.ts';
 import { StartTimeoutError } from '../../src/errors.ts';
 import { Reconciler } from '../../src/reconcile/reconciler.ts';
@@ -68,7 +68,8 @@ test('one that is taken away to be made anew is known on, stopped', async (t) =>
   await until(() => [...reconciler.entries].some(({ actual }) => actual?.phase === 'Idle'), 'it is idle');
 });
 
-test('one that has come up is only waited for, and where it stays unready that says nothing of a new revision', async (t) => {
+/** One whose Pod is not ready any more, with a policy that has become another since, and where a start of it fails. */
+async function unready(t: TestContext, awaitedUntil: number) {
   const backend = new OperatedBackend();
   const { reconciler, policies } = await harness(t, { backend });
   const {
@@ -78,14 +79,23 @@ test('one that has come up is only waited for, and where it stays unready that s
     ...seen
   } = (await reconciler.reach(alice, patient)).terminal;
   const edited = policyOf({ env: { A: 'b' } });
-  backend.outside(alice, { ...seen, phase: 'Provisioning', detail: 'its Pod is not ready', started: true });
+  backend.outside(alice, { ...seen, phase: 'Provisioning', detail: 'its Pod is not ready', awaitedUntil });
   await until(() => reconciler.running(alice) === null, 'it is known');
   policies.edit(edited);
   const late = new StartTimeoutError('It is not ready.', 'Try again.');
   backend.inject('start', { before: () => Promise.reject(late) }, 2);
   await assert.rejects(async () => reconciler.reach(alice, patient), late);
-  assert.equal(reconciler.rollouts.stateOf(edited).failures, 0);
-  assert.equal(backend.count('start'), 1);
+  return { backend, failures: reconciler.rollouts.stateOf(edited).failures };
+}
+
+test('one that was ready is only waited for, and where it stays unready that says nothing of a new revision', async (t) => {
+  const { backend, failures } = await unready(t, Date.now() + 60_000);
+  assert.deepEqual([failures, backend.count('start')], [0, 1]);
+});
+
+test('one that has not been ready for long is brought up as any other, and goes back', async (t) => {
+  const { backend, failures } = await unready(t, Date.now() - 1);
+  assert.deepEqual([failures, backend.count('start')], [1, 2]);
 });
 
 test('the use by another process counts as use here', async (t) => {

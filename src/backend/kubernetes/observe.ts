@@ -5,6 +5,7 @@
 import type { Pod, Secret } from '../../kubernetes/objects.ts';
 import { apiKeyField, containerName, keyHashAnnotation, terminalPort } from '../../operator/child-names.ts';
 import { keyHashOf } from '../../operator/children.ts';
+import { startLimitSeconds } from '../../operator/pod.ts';
 import { resetRequest } from '../../operator/reset-request.ts';
 import { resetFailed, stopAnnotation, type TerminalResource } from '../../operator/terminal-resource.ts';
 import { resetSetting } from '../../terminal/desired.ts';
@@ -30,6 +31,9 @@ export interface Parts {
   readonly pod: Pod | undefined;
   readonly secret: Secret | undefined;
 }
+
+/** Beyond a start time limit: for a node to be found and an image to be pulled. */
+export const beforeStartMs = 25_000;
 
 /** By what a terminal is reached: its Pod's address, or its Service's name where Pods can't be reached. */
 export type AddressKind = 'pod' | 'service';
@@ -85,9 +89,10 @@ export function observe(parts: Parts, addressKind: AddressKind): Actual | null {
 
   const run = runOf(parts, addressKind);
   if (run !== null) return { ...observed, phase: 'Running', ...run };
+  const awaitedUntil = awaitedUntilOf(parts);
   const starting = (detail: string) => ({
     ...provisioning(detail),
-    ...(hasStarted(parts) ? { started: true as const } : {}),
+    ...(awaitedUntil === null ? {} : { awaitedUntil }),
   });
   if (status === undefined || (status.observedGeneration ?? 0) < (metadata.generation ?? 0))
     return starting('it waits for the operator');
@@ -152,12 +157,17 @@ function ownPod({ terminal, pod }: Parts): Pod | undefined {
   return made === declared || terminal.spec.suspend ? pod : undefined;
 }
 
-/** Whether the container of its Pod has come up: with a user in it, who may be why it does not answer its probe. */
-function hasStarted(parts: Parts): boolean {
-  const containers = ownPod(parts)?.status?.containerStatuses ?? [];
-  return containers.some(
-    ({ name, started, state }) => name === containerName && started === true && state?.running !== undefined,
-  );
+/**
+ * How long it is waited for where its Pod was ready and is not: somebody may work in it, and be why it does not answer its
+ * probe. null: it is still to come up. One that was never ready is not ready since before its container ran.
+ */
+function awaitedUntilOf(parts: Parts): number | null {
+  const { conditions = [], containerStatuses = [] } = ownPod(parts)?.status ?? {};
+  const own = containerStatuses.find(({ name }) => name === containerName);
+  const unready = conditions.find(({ type, status }) => type === 'Ready' && status !== 'True');
+  const since = Date.parse(unready?.lastTransitionTime ?? '');
+  const wasReady = own?.started === true && since > Date.parse(own.state?.running?.startedAt ?? '');
+  return wasReady ? since + startLimitSeconds(parts.terminal.spec) * 1000 + beforeStartMs : null;
 }
 
 function serviceHost({ metadata, status }: TerminalResource): string {

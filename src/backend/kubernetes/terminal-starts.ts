@@ -2,12 +2,13 @@
 import { StartFailedError } from '../../errors.ts';
 import { KubeError } from '../../kubernetes/kube-error.ts';
 import { wanted } from '../../operator/idle.ts';
+import { isAwaited } from '../../terminal/plan.ts';
 import type { Desired, RunningTerminal } from '../../terminal/terminal.ts';
 import type { Progress } from '../backend.ts';
 import type { ClusterActivity } from './cluster-activity.ts';
 import { type Declarer, declare, declareInPlace, isDeclared, type PodSettings } from './declare.ts';
 import { requestFailure, startFailure, startTimeout } from './failures.ts';
-import { type AddressKind, lastActivityOf, observe, type Parts, reasonOf } from './observe.ts';
+import { type AddressKind, beforeStartMs, lastActivityOf, observe, type Parts, reasonOf } from './observe.ts';
 import type { TerminalCache } from './terminal-cache.ts';
 import type { TerminalWriter } from './terminal-writer.ts';
 import { until } from './until.ts';
@@ -20,8 +21,6 @@ export interface TerminalStartsOptions extends Declarer {
   readonly writer: TerminalWriter;
 }
 
-/** Beyond the policy's start time limit: for a node to be found and an image to be pulled. */
-const beforeStartMs = 25_000;
 /** A use that was written so lately need not be written again to keep a terminal running. */
 const freshMs = 5_000;
 const attempts = 3;
@@ -42,7 +41,8 @@ export class TerminalStarts {
   }
 
   /**
-   * The same, but one that has come up keeps its Pod, in which somebody works: it is waited for until that is ready again.
+   * The same, but one that is not ready for a moment keeps its Pod, in which somebody works: it is waited for until that is
+   * ready again.
    * @throws as `bringUp`
    */
   bringBack(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
@@ -88,7 +88,7 @@ export class TerminalStarts {
 
   #isUp(parts: Parts): boolean {
     const actual = observe(parts, this.#options.address);
-    return actual?.phase === 'Running' || (actual?.phase === 'Provisioning' && actual.started === true);
+    return actual != null && (actual.phase === 'Running' || isAwaited(actual, Date.now()));
   }
 
   #started(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {

@@ -24,6 +24,8 @@ import { type Cluster, kubeConfig, openCluster, quiet } from '../../operator/clu
 
 /** The image that no node has. */
 export const missingImage = 'localhost/missing:1';
+/** One whose container starts, in a Pod that does not become ready: as one beside it does not. */
+export const unreadyImage = 'localhost/unready:1';
 export const never = new AbortController().signal;
 export const silent = () => undefined;
 
@@ -132,7 +134,8 @@ export function pretendKubelet(t: TestContext, cluster: Cluster, startMs = 0): v
 /** One that empties a home ends at once. */
 function kubeletSays(pod: Pod, ip: string): object {
   if (resetOf(pod) !== undefined) return { phase: 'Succeeded', podIP: ip, podIPs: [{ ip }] };
-  return pod.spec?.containers[0]?.image === missingImage ? unpullable(ip) : ready(pod, ip, true);
+  const image = pod.spec?.containers[0]?.image;
+  return image === missingImage ? unpullable(ip) : ready(pod, ip, image !== unreadyImage);
 }
 
 /** As a kubelet whose readiness probe has another answer. */
@@ -148,8 +151,14 @@ async function setStatus({ client, namespace }: Cluster, name: string, status: o
   });
 }
 
+/** Times are whole seconds; one that has come up did so a second ago, since what changes then has to be later. */
 function ready({ spec, status }: Pod, ip: string, isReady: boolean): object {
-  const startedAt = status?.startTime ?? new Date(Math.floor(Date.now() / 1000) * 1000).toISOString();
+  const now = Math.floor(Date.now() / 1000) * 1000;
+  const startedAt = status?.startTime ?? new Date(now - 1000).toISOString();
+  const value = isReady ? 'True' : 'False';
+  const before = status?.conditions?.find(({ type }) => type === 'Ready');
+  const changedAt = before === undefined ? startedAt : new Date(now).toISOString();
+  const lastTransitionTime = before?.status === value ? before.lastTransitionTime : changedAt;
   const state = { running: { startedAt } };
   return {
     phase: 'Running',
@@ -158,7 +167,7 @@ function ready({ spec, status }: Pod, ip: string, isReady: boolean): object {
     podIPs: [{ ip }],
     conditions: [
       { type: 'PodScheduled', status: 'True' },
-      { type: 'Ready', status: isReady ? 'True' : 'False' },
+      { type: 'Ready', status: value, lastTransitionTime },
     ],
     containerStatuses: spec?.containers.map(({ name, image = '' }) => ({
       ...{ name, image, imageID: '', ready: isReady, started: true, restartCount: 0, state },

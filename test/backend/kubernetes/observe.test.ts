@@ -5,10 +5,20 @@ import { observe } from '../../../src/backend/kubernetes/observe.ts';
 import type { Pod, Secret } from '../../../src/kubernetes/objects.ts';
 import { keyHashAnnotation } from '../../../src/operator/child-names.ts';
 import { keyHashOf, secretOf, withKey } from '../../../src/operator/children.ts';
-import { ownerReference, type TerminalStatus } from '../../../src/operator/terminal-resource.ts';
+import {
+  ownerReference,
+  type TerminalSpec,
+  type TerminalStatus,
+} from '../../../src/operator/terminal-resource.ts';
 import { terminal as resource } from '../../operator/fixtures.ts';
 
 type Statuses = NonNullable<NonNullable<Pod['status']>['containerStatuses']>;
+
+interface Seen {
+  readonly since?: string;
+  readonly metadata?: Partial<Pod['metadata']>;
+  readonly spec?: Partial<TerminalSpec>;
+}
 
 const uid = 'the-terminal';
 
@@ -67,27 +77,39 @@ test('nobody is sent to a Pod that is not the right one', () => {
   }
 });
 
-test('one whose container has come up in a Pod of its own is known to have, ready or not', () => {
+test('one that was ready in its Pod is waited for, for as long as a start may take', () => {
   const given = parts({}, {}, false);
+  const startedAt = '2026-01-01T10:00:00Z';
   const container = { name: 'terminal', image: '', imageID: '', ready: false, restartCount: 0 };
-  const up = { ...container, started: true, state: { running: {} } };
-  const seen = (containerStatuses: Statuses, metadata: Partial<Pod['metadata']> = {}) => {
+  const up = { ...container, started: true, state: { running: { startedAt } } };
+  const { terminal } = given;
+  const seen = (
+    containerStatuses: Statuses,
+    { since = '2026-01-01T11:00:00Z', metadata = {}, spec = {} }: Seen = {},
+  ) => {
     const { metadata: own, status } = given.pod;
+    const conditions = [{ type: 'Ready', status: 'False', lastTransitionTime: since }];
     const pod: Pod = {
       ...given.pod,
       metadata: { ...own, ...metadata },
-      status: { ...status, containerStatuses },
+      status: { ...status, conditions, containerStatuses },
     };
-    const actual = observe({ ...given, pod }, 'pod');
+    const parts = { ...given, terminal: { ...terminal, spec: { ...terminal.spec, ...spec } }, pod };
+    const actual = observe(parts, 'pod');
     assert.ok(actual?.phase === 'Provisioning');
-    return actual.started;
+    return actual.awaitedUntil === undefined ? null : new Date(actual.awaitedUntil).toISOString();
   };
-  assert.equal(seen([{ ...up, name: 'helper' }, up]), true);
-  assert.equal(seen([{ ...up, name: 'helper' }]), undefined);
-  assert.equal(seen([{ ...up, started: false }]), undefined);
-  assert.equal(seen([{ ...up, state: { terminated: { exitCode: 1 } } }]), undefined);
-  assert.equal(seen([up], { deletionTimestamp: '2026-01-01T10:00:00Z' }), undefined);
-  assert.equal(seen([up], { annotations: { [revisionAnnotation]: 'one' } }), undefined);
+  assert.equal(seen([{ ...up, name: 'helper' }, up]), '2026-01-01T11:01:25.000Z');
+  assert.equal(seen([up], { spec: { packages: ['jq'] } }), '2026-01-01T11:05:25.000Z');
+  assert.equal(seen([up], { spec: { startTimeoutSeconds: 600 } }), '2026-01-01T11:10:25.000Z');
+  // Never ready: it has not been since the kubelet took the Pod.
+  assert.equal(seen([up], { since: '2026-01-01T09:59:58Z' }), null);
+  assert.equal(seen([up], { since: startedAt }), null);
+  assert.equal(seen([{ ...up, name: 'helper' }]), null);
+  assert.equal(seen([{ ...up, started: false }]), null);
+  assert.equal(seen([{ ...up, state: { terminated: { exitCode: 1 } } }]), null);
+  assert.equal(seen([up], { metadata: { deletionTimestamp: startedAt } }), null);
+  assert.equal(seen([up], { metadata: { annotations: { [revisionAnnotation]: 'one' } } }), null);
 });
 
 test('its own address counts while the operator has yet to look at a change in place', () => {
