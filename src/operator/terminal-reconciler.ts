@@ -62,7 +62,7 @@ export class TerminalReconciler {
     if (requestOf(known) !== known.status?.lastHandledReconcileAt) this.#pods.forget(key);
     const unwanted = wanted(known, Date.now());
     // First it is said that nobody should come any more, then the Pod goes.
-    if (!unwanted.running && (!isReset(unwanted) || known.status?.phase === 'Running')) {
+    if (!unwanted.running && !isSaid(known, unwanted)) {
       const state = isReset(unwanted) ? resetting(stopping) : null;
       await this.#write(key, statusOf(known, { ...nothing, wanted: unwanted, state }, new Date()), signal);
     }
@@ -203,6 +203,12 @@ const nothing: Seen & Pick<Observed, 'trouble'> = {
   trouble: null,
   lookAgainAt: null,
 };
+
+/** Whether the status says already that nobody should come. Beside it may be more, which saying it anew would take away. */
+function isSaid({ status }: TerminalResource, unwanted: Wanted): boolean {
+  if (isReset(unwanted)) return status?.phase !== 'Running';
+  return status?.phase === 'Idle' && status.idleSince === unwanted.idleSince;
+}
 
 /** It has no Pod of its own now, and is more than stopped. */
 function isReset({ reason }: Wanted): boolean {

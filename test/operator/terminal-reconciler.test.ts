@@ -47,19 +47,28 @@ async function deaf(t: TestContext, { client, namespace }: Cluster) {
   return { caches, look };
 }
 
+/** What was absorbed last is newer than what the API server has. */
+let absorbed = 0n;
+
+/** As one from a definition that had no bounds yet; the API server knows nothing of it. */
+async function absorbWithoutMemory(caches: Caches, cluster: Cluster): Promise<void> {
+  const terminal = await cluster.get(terminals, 't');
+  assert.ok(terminal);
+  const { metadata, spec } = terminal;
+  absorbed += 100_000n;
+  const later = { ...metadata, resourceVersion: `${BigInt(metadata.resourceVersion ?? 0) + absorbed}` };
+  const { limits, requests } = spec.resources;
+  const resources = { requests, limits: { ...limits, memory: '0' } };
+  caches.terminals.absorb({ ...terminal, metadata: later, spec: { ...spec, resources } });
+}
+
 test('what a definition from before let through stalls with its place, and the Pod goes on', {
   skip,
 }, async (t) => {
   const cluster = await openCluster(t);
   await runningTerminal(cluster);
   const { caches, look } = await deaf(t, cluster);
-  const terminal = caches.terminals.get(`${cluster.namespace}/t`);
-  assert.ok(terminal);
-  const { metadata, spec } = terminal;
-  const later = { ...metadata, resourceVersion: `${BigInt(metadata.resourceVersion ?? 0) + 100_000n}` };
-  const { limits, requests } = spec.resources;
-  const resources = { requests, limits: { ...limits, memory: '0' } };
-  caches.terminals.absorb({ ...terminal, metadata: later, spec: { ...spec, resources } });
+  await absorbWithoutMemory(caches, cluster);
   const outcome = await look();
   assert.equal(outcome.failed, true);
   const status = await cluster.status('t', (now) => condition(now, 'Stalled') === 'True InvalidSpec');
@@ -84,6 +93,37 @@ test('who came before it was said that it is idle, unheard, keeps the Pod', { sk
   assert.equal(lookAgainAt, used.getTime() + 30 * 60_000);
   const { metadata } = await cluster.pod('t');
   assert.deepEqual([metadata.uid, metadata.deletionTimestamp], [first, undefined]);
+});
+
+test('what there is to say of an idle Terminal is written once', { skip }, async (t) => {
+  const cluster = await openCluster(t);
+  await runningTerminal(cluster);
+  await cluster.patch(terminals, 't', { spec: { persistence: { size: '512Mi' } } });
+  await use(cluster, new Date(Date.now() - 3_600_000));
+  const { look } = await deaf(t, cluster);
+  await look();
+  const { message } = await cluster.status('t', ({ phase }) => phase === 'Idle');
+  assert.match(message ?? '', /1Gi/);
+  const writes = recordWrites(t, cluster);
+  await look();
+  assert.deepEqual(writes, []);
+});
+
+test('an idle Terminal that nothing can be made of is Stalled since it was, however often it is looked at', {
+  skip,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  await runningTerminal(cluster);
+  await use(cluster, new Date(Date.now() - 3_600_000));
+  const { caches, look } = await deaf(t, cluster);
+  await absorbWithoutMemory(caches, cluster);
+  await look();
+  const { conditions } = await cluster.status('t', (now) => condition(now, 'Stalled') === 'True InvalidSpec');
+  await absorbWithoutMemory(caches, cluster);
+  const writes = recordWrites(t, cluster);
+  await look();
+  assert.deepEqual(writes, []);
+  assert.deepEqual((await cluster.get(terminals, 't'))?.status?.conditions, conditions);
 });
 
 test('a Terminal that was deleted meanwhile is left to the garbage collector', { skip }, async (t) => {
