@@ -97,6 +97,8 @@ export interface Backend {
    * @throws EngineUnavailableError
    */
   list(signal: AbortSignal, user?: UserId): Promise<readonly Actual[]>;
+  /** Whose terminals `list` left out though they are there, in a sentence; null: nobody's are known (absent: none ever). */
+  unlisted?(): string | null;
   /** One terminal, straight from the engine; undefined when there is none. */
   inspect(key: TerminalKey, signal: AbortSignal): Promise<Actual | undefined>;
   /** Reports changes until the signal aborts; reconnects by itself and says `relisted` after a gap. */

@@ -22,7 +22,7 @@ export const selectionHelp = `  --user ID         those of this user
 
 /**
  * Calls back with the configuration and its backend, which needs no running server: what there is to know about terminals
- * is with the engine.
+ * is with the engine. What of that is another's is said on standard error.
  */
 export async function withBackend<T>(
   values: OptionValues,
@@ -35,6 +35,8 @@ export async function withBackend<T>(
   try {
     return await use(backend, config);
   } finally {
+    const unlisted = backend.unlisted?.() ?? null;
+    if (unlisted !== null) io.err(`warning: ${unlisted}\n`);
     await backend.close();
   }
 }

@@ -17,7 +17,7 @@ export interface Ended {
 
 export interface Surroundings {
   readonly cwd?: string;
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
 /** Runs `terminals` with only the environment given, without a standard input, until it ends. */

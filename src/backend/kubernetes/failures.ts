@@ -51,6 +51,12 @@ export function othersTerminal(name: string, owner: string): EngineUnavailableEr
   );
 }
 
+/** Why a list may be shorter than expected. */
+export function othersUnlisted(owners: readonly string[]): string {
+  const whose = owners.join(', ');
+  return `there are Terminals of other orchestrators in this namespace, which are left out: ${whose}; set TERMINALS_KUBERNETES_LEASE to see them`;
+}
+
 /** A request to the API server failed. */
 export function requestFailure(error: unknown): unknown {
   if (isRefusal(error) && error.status !== 403) {

@@ -23,7 +23,7 @@ import {
   type PodSettings,
   platformOf,
 } from './declare.ts';
-import { requestFailure } from './failures.ts';
+import { othersUnlisted, requestFailure } from './failures.ts';
 import { type AddressKind, keyOf, lastActivityOf, observe, type Parts } from './observe.ts';
 import { TerminalCache } from './terminal-cache.ts';
 import { TerminalResets } from './terminal-resets.ts';
@@ -96,6 +96,11 @@ export class KubernetesBackend implements Backend {
   async list(signal: AbortSignal): Promise<readonly Actual[]> {
     await this.#cache.ready(signal);
     return this.#observeAll();
+  }
+
+  unlisted(): string | null {
+    const { others } = this.#cache;
+    return others.length === 0 ? null : othersUnlisted(others);
   }
 
   async inspect(key: TerminalKey, signal: AbortSignal): Promise<Actual | undefined> {

@@ -118,6 +118,11 @@ export class TerminalCache {
     if (owner !== null) throw othersTerminal(name, owner);
   }
 
+  /** The labels of the other orchestrators whose Terminals were met, sorted. */
+  get others(): readonly string[] {
+    return [...this.#others].sort();
+  }
+
   onChange(listener: Changed): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
