@@ -28,7 +28,7 @@ import {
 export const quiet = pino({ level: process.env.TEST_LOG ?? 'silent' });
 /** Of the tests' own writes. */
 const manager = 'terminals-test';
-const crds: Resource<KubeObject> = {
+export const crds: Resource<KubeObject> = {
   apiVersion: 'apiextensions.k8s.io/v1',
   kind: 'CustomResourceDefinition',
   plural: 'customresourcedefinitions',

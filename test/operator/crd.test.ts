@@ -1,12 +1,23 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { parse } from 'yaml';
+import { isMap } from '../../src/json.ts';
+import type { KubeError } from '../../src/kubernetes/kube-error.ts';
+import type { KubeObject, Resource } from '../../src/kubernetes/objects.ts';
 import { crdText, specText } from '../../src/operator/generate.ts';
 import { terminals } from '../../src/operator/terminal-resource.ts';
 import { withoutCluster } from '../engines.ts';
-import { openCluster, refusal } from './cluster.ts';
+import { crds, openCluster, refusal, until } from './cluster.ts';
 
 const skip = await withoutCluster();
+
+function withoutRules(part: unknown): unknown {
+  if (Array.isArray(part)) return part.map(withoutRules);
+  if (!isMap(part)) return part;
+  const { 'x-kubernetes-validations': _rules, ...rest } = part;
+  return Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, withoutRules(value)]));
+}
 
 test('the CRD and the type are those that the policy schema gives (npm run generate)', async () => {
   assert.equal(await readFile('schemas/terminal.crd.yaml', 'utf8'), crdText());
@@ -92,6 +103,52 @@ test('user, policy and context of a Terminal never change', { skip }, async (t) 
     assert.match(error.message, /can not be changed/, JSON.stringify(spec));
   }
   await cluster.patch(terminals, 'fixed', { spec: { image: 'other:1' } });
+});
+
+test('the status of one from before there were rules can be written, where rules leave alone what stays (1.30)', {
+  skip,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  // Of another group and other names, so that nobody else's Terminals are without rules meanwhile.
+  const group = `${cluster.namespace}.example.org`;
+  const apiVersion = `${group}/v1alpha1`;
+  const stored: Resource<KubeObject> = { apiVersion, kind: 'Stored', plural: 'storeds' };
+  const names = { plural: stored.plural, singular: 'stored', kind: stored.kind, listKind: 'StoredList' };
+  const { metadata: _metadata, spec, ...head } = parse(crdText());
+  const metadata = { name: `${stored.plural}.${group}` };
+  const define = (withRules: boolean) => {
+    const versions: unknown = withRules ? spec.versions : withoutRules(spec.versions);
+    return cluster.client.apply(
+      crds,
+      { ...head, metadata, spec: { ...spec, group, names, versions } },
+      { manager: 'terminals-test', force: true },
+    );
+  };
+  const nothing = { userId: 'alice', resources: { limits: { memory: '0' } }, persistence: { size: '0' } };
+  // By another name each time: what is there and stays as it is, is not refused.
+  let count = 0;
+  const make = () => {
+    count += 1;
+    return cluster.apply(stored, `stored-${count}`, { spec: nothing });
+  };
+  const outcome = () =>
+    make().then(
+      () => 'made',
+      ({ status }: KubeError) => status,
+    );
+  try {
+    await define(false);
+    await until(async () => (await outcome()) === 'made');
+    const before = `stored-${count}`;
+    await define(true);
+    await until(async () => (await outcome()) === 422);
+    await cluster.patch(stored, before, { status: { phase: 'Error' } }, 'status');
+  } finally {
+    await cluster.client.request(
+      'DELETE',
+      `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${metadata.name}`,
+    );
+  }
 });
 
 test('two managers that apply the same field conflict, unless one forces it', { skip }, async (t) => {
