@@ -14,7 +14,7 @@ import type { Caches } from './caches.ts';
 import { childNames } from './child-names.ts';
 import type { OperatorDefaults } from './defaults.ts';
 import type { Children } from './ensure.ts';
-import { podProblems } from './pod.ts';
+import { podSpecProblems } from './pod.ts';
 import type { PodLifecycle, Seen } from './pod-lifecycle.ts';
 import { type PodState, podState } from './pod-state.ts';
 import { resetOf, resetPodOf } from './reset-pod.ts';
@@ -64,7 +64,7 @@ export class HomeReset {
     const problems =
       keep === null
         ? [`${keepAnnotation} is no JSON list of paths in the home`]
-        : podProblems(terminal, defaults);
+        : podSpecProblems(terminal, defaults);
     if (keep === null || problems.length > 0) return resetFailure(problems.join('; '), null);
     const pod = await children.find(terminal, pods, caches.pods, childNames(terminal).pod, signal);
     if (pod === undefined) return this.#begin(terminal, { at, keep }, signal);

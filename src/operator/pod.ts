@@ -30,16 +30,26 @@ import { ownerReference, type TerminalResource, type TerminalSpec } from './term
 const startSeconds = { plain: 60, withPackages: 300 };
 
 /** Why no Pod can be made of this Terminal; empty where one can. */
-export function podProblems({ spec }: TerminalResource, { pods }: OperatorDefaults): readonly string[] {
-  const { podTemplate, podSecurityContext: podContext, containerSecurityContext: context } = spec;
-  const text = (field: string, problems: readonly PodTemplateProblem[]) =>
-    problems.map(({ path, message }) => `${pathText(['podTemplate', field, ...path])}: ${message}`);
+export function podProblems(terminal: TerminalResource, defaults: OperatorDefaults): readonly string[] {
+  const metadata = ownMetadata(terminal.spec.podTemplate?.metadata, defaults.pods);
   return [
-    ...text('metadata', podMetadataProblems(ownMetadata(podTemplate?.metadata, pods))),
-    ...text('spec', podTemplateProblems(podTemplate?.spec)),
+    ...templateProblems('metadata', podMetadataProblems(metadata)),
+    ...podSpecProblems(terminal, defaults),
+  ];
+}
+
+/** The same for a Pod that takes none of its labels and annotations. */
+export function podSpecProblems({ spec }: TerminalResource, { pods }: OperatorDefaults): readonly string[] {
+  const { podTemplate, podSecurityContext: podContext, containerSecurityContext: context } = spec;
+  return [
+    ...templateProblems('spec', podTemplateProblems(podTemplate?.spec)),
     ...contextProblems(podContext, 'podSecurityContext', pods.podSecurityContext),
     ...contextProblems(context, 'containerSecurityContext', pods.containerSecurityContext),
   ];
+}
+
+function templateProblems(field: string, problems: readonly PodTemplateProblem[]): readonly string[] {
+  return problems.map(({ path, message }) => `${pathText(['podTemplate', field, ...path])}: ${message}`);
 }
 
 type PodMetadata = NonNullable<TerminalSpec['podTemplate']>['metadata'];

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Pod, pods, volumeClaims } from '../../src/kubernetes/objects.ts';
+import { operatorDefaults } from '../../src/operator/defaults.ts';
 import { keepAnnotation, resetAnnotation } from '../../src/operator/reset-request.ts';
 import { terminals } from '../../src/operator/terminal-resource.ts';
 import { withoutCluster } from '../engines.ts';
@@ -176,6 +177,25 @@ test('without persistence only the Pod goes', { skip }, async (t) => {
   const at = await ask(cluster);
   await cluster.status('t', ({ phase, lastResetAt }) => phase === 'Idle' && lastResetAt === at);
   await until(async () => (await cluster.get(pods, 't')) === undefined);
+});
+
+test('a label that was configured, and is not any more, keeps no home from being emptied', {
+  skip,
+}, async (t) => {
+  const cluster = await openCluster(t);
+  const labels = { 'openwebui.com/team': 'data' };
+  const pods = { ...operatorDefaults.pods, labels };
+  const before = cluster.operator({ defaults: { pods } });
+  const podTemplate = { ...nowhere.podTemplate, metadata: { labels } };
+  await running(cluster, { podTemplate });
+  await before.stop();
+  cluster.operator();
+  await cluster.status('t', (now) => condition(now, 'Stalled') === 'True InvalidPodTemplate');
+  const at = await ask(cluster);
+  const { metadata } = await emptier(cluster, at);
+  assert.equal(metadata.labels?.['openwebui.com/team'], undefined);
+  await end(cluster, 'Succeeded');
+  await cluster.status('t', ({ phase, lastResetAt }) => phase === 'Idle' && lastResetAt === at);
 });
 
 test('a list of what stays that can not be read removes nothing, and says so', { skip }, async (t) => {
