@@ -25,7 +25,10 @@ export const labels = {
 /** On a Pod: which key it was started with, as a hash. */
 export const keyHashAnnotation = 'openwebui.com/api-key-hash';
 
-/** Of the orchestrator, on a Pod by its Terminal's podTemplate: the revision that it was made from. */
+/**
+ * Of the orchestrator. On a Terminal: the revision it was declared with. On its Pod, by the Terminal's podTemplate: the one that
+ * it was made from.
+ */
 export const revisionAnnotation = 'openwebui.com/workload-revision';
 
 /** Finds the children in lists and watches. */

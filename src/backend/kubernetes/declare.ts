@@ -22,9 +22,6 @@ export interface PodSettings extends PodDefaults {
   readonly restricted: boolean;
 }
 
-/** On a Terminal: the revision it was declared with. On its Pod: the one that it was made from. */
-export { revisionAnnotation };
-
 /** What the workload was, in the words of a plan. */
 export const fingerprintAnnotation = 'openwebui.com/workload';
 /** The field manager of all that the orchestrator writes. */

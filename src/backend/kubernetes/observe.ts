@@ -3,7 +3,13 @@
  * @module
  */
 import type { Pod, Secret } from '../../kubernetes/objects.ts';
-import { apiKeyField, containerName, keyHashAnnotation, terminalPort } from '../../operator/child-names.ts';
+import {
+  apiKeyField,
+  containerName,
+  keyHashAnnotation,
+  revisionAnnotation,
+  terminalPort,
+} from '../../operator/child-names.ts';
 import { keyHashOf } from '../../operator/children.ts';
 import { startLimitSeconds } from '../../operator/pod.ts';
 import { resetRequest } from '../../operator/reset-request.ts';
@@ -23,7 +29,7 @@ import type {
   UserId,
   WorkloadFingerprint,
 } from '../../terminal/terminal.ts';
-import { fingerprintAnnotation, revisionAnnotation } from './declare.ts';
+import { fingerprintAnnotation } from './declare.ts';
 import { cleanOf } from './reset-schedule.ts';
 
 export interface Parts {

@@ -5,8 +5,8 @@ import {
   declareInPlace,
   fingerprintAnnotation,
   type PodSettings,
-  revisionAnnotation,
 } from '../../../src/backend/kubernetes/declare.ts';
+import { revisionAnnotation } from '../../../src/operator/child-names.ts';
 import { operatorDefaults } from '../../../src/operator/defaults.ts';
 import { podProblems } from '../../../src/operator/pod.ts';
 import { terminal } from '../../operator/fixtures.ts';

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { revisionAnnotation } from '../../../src/backend/kubernetes/declare.ts';
 import { observe } from '../../../src/backend/kubernetes/observe.ts';
 import type { Pod, Secret } from '../../../src/kubernetes/objects.ts';
-import { keyHashAnnotation } from '../../../src/operator/child-names.ts';
+import { keyHashAnnotation, revisionAnnotation } from '../../../src/operator/child-names.ts';
 import { keyHashOf, secretOf, withKey } from '../../../src/operator/children.ts';
 import {
   ownerReference,
