@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { CommitRefusedError, GitError, GitExitError, type GitRun, runGit } from './git-program.ts';
+import { CommitRefusedError, codeOf, GitError, GitExitError, type GitRun, runGit } from './git-program.ts';
 import type { GitLocation } from './git-url.ts';
 
 /** Files with what only this process may know, or whom it trusts. */
@@ -151,8 +151,4 @@ async function isFile(file: string): Promise<boolean> {
     (about) => about.isFile(),
     () => false,
   );
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
 }

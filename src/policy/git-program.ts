@@ -231,6 +231,11 @@ function messageOf(errors: string, code: number | null): string {
     .slice(0, longestMessage);
 }
 
+/** What the system calls an error, such as ENOENT. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}
+
 function notStarted(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'ENOENT') return 'the git program is not installed';

@@ -8,9 +8,11 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from '
 import path from 'node:path';
 import { type GitAccess, type GitSecrets, gitAccess, verifyCommit } from './git-access.ts';
 import { CommitRefusedError, GitError, runGit } from './git-program.ts';
+import { commitId, type Tip, tipOf } from './git-tip.ts';
 import { readTree } from './git-tree.ts';
 import { type GitLocation, shownLocation } from './git-url.ts';
 import type { PolicySource, SourceFile, SourceUnavailable } from './policy.ts';
+import { signersOf } from './signers.ts';
 
 export interface GitSourceOptions extends GitSecrets {
   readonly location: GitLocation;
@@ -25,6 +27,8 @@ export interface GitSourceOptions extends GitSecrets {
 interface Commit {
   readonly id: string;
   readonly files: readonly SourceFile[];
+  /** By whom it was verified; null: by nobody. */
+  readonly signers: string | null;
 }
 
 const askMs = 20_000;
@@ -32,7 +36,6 @@ const fetchMs = 120_000;
 const usualMostBytes = 256 * 1024 * 1024;
 const ownRef = 'refs/terminals/policies';
 const goodFile = 'good.json';
-const commitId = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 /** What a process that was killed left behind is this old. */
 const leftMs = 10 * 60_000;
 /** Tried again where another process moves its own to that place meanwhile. */
@@ -62,6 +65,10 @@ export class GitSource implements PolicySource {
   /** The commit whose files `read` answered with. */
   get revision(): string | null {
     return this.#good?.id ?? null;
+  }
+
+  get signers(): string | null {
+    return this.#good?.signers ?? null;
   }
 
   async read(): Promise<readonly SourceFile[] | SourceUnavailable> {
@@ -112,9 +119,11 @@ export class GitSource implements PolicySource {
   async #follow(): Promise<void> {
     const { location, directory, verifyFile } = this.#options;
     const access = await gitAccess(location, this.#options, path.join(directory, 'known_hosts'));
-    const tip = await this.#ask(access);
-    if (tip.id === this.#good?.id) return;
-    const key = `${tip.id} ${await changeTime(verifyFile)}`;
+    const tip = await tipOf(location.ref, access, this.#run(askMs));
+    const signers = verifyFile === null ? null : await signersOf(verifyFile);
+    // Where others may sign now, the commit in force has to be signed by one of them, too.
+    if (tip.id === this.#good?.id && signers === this.#good.signers) return;
+    const key = `${tip.id} ${signers}`;
     if (this.#refused?.key === key) throw new GitError(this.#refused.reason);
     const gitDir = await this.#fetch(access, tip);
     try {
@@ -125,39 +134,14 @@ export class GitSource implements PolicySource {
         throw error;
       });
       await this.#keep(gitDir, id);
-      this.#good = { id, files };
+      this.#good = { id, files, signers };
     } finally {
       await rm(gitDir, { recursive: true, force: true });
     }
   }
 
-  /** Which commit is wanted, and how it is asked for. */
-  async #ask({ url, ...access }: GitAccess): Promise<{ readonly id: string; readonly ref: string }> {
-    const { ref } = this.#options.location;
-    if (ref !== null && commitId.test(ref)) return { id: ref, ref };
-    const names =
-      ref === null ? ['HEAD'] : ref.startsWith('refs/') ? [ref] : [`refs/heads/${ref}`, `refs/tags/${ref}`];
-    const patterns = names.flatMap((name) => [name, `${name}^{}`]);
-    const args = ['ls-remote', '--quiet', '--', url, ...patterns];
-    const output = await this.#git({ ...access, args, timeoutMs: askMs });
-    const ids = new Map(
-      output.split('\n').map((line) => {
-        const [id = '', name = ''] = line.split('\t');
-        return [name, id];
-      }),
-    );
-    for (const name of names) {
-      // Of an annotated tag the commit that it names.
-      const id = ids.get(`${name}^{}`) ?? ids.get(name);
-      if (id !== undefined && commitId.test(id)) return { id, ref: name };
-    }
-    throw new GitError(
-      ref === null ? 'the repository has no commit yet' : `there is no branch or tag "${ref}"`,
-    );
-  }
-
   /** Fetches one commit, without those before it, into a directory of its own, so that nothing left behind is in the way. */
-  async #fetch({ url, ...access }: GitAccess, { id, ref }: { id: string; ref: string }): Promise<string> {
+  async #fetch({ url, ...access }: GitAccess, { id, ref }: Tip): Promise<string> {
     const { directory, mostBytes = usualMostBytes } = this.#options;
     const gitDir = await mkdtemp(path.join(directory, 'fetch-'));
     const format = id.length === 64 ? ['--object-format=sha256'] : [];
@@ -210,13 +194,14 @@ export class GitSource implements PolicySource {
 
   /** Takes up what was good before this process began; checked again, since the signers may be others now. */
   async #restore(): Promise<void> {
-    const { directory } = this.#options;
+    const { directory, verifyFile } = this.#options;
     try {
       const kept: unknown = JSON.parse(await readFile(path.join(directory, goodFile), 'utf8'));
       if (typeof kept !== 'object' || kept === null || !('id' in kept) || !('from' in kept)) return;
       const { id, from } = kept;
       if (from !== this.#from() || typeof id !== 'string' || !commitId.test(id)) return;
-      this.#good = { id, files: await this.#accept(path.join(directory, id), id) };
+      const signers = verifyFile === null ? null : await signersOf(verifyFile);
+      this.#good = { id, files: await this.#accept(path.join(directory, id), id), signers };
     } catch {
       // Then the repository itself has to answer.
     }
@@ -228,13 +213,16 @@ export class GitSource implements PolicySource {
   }
 
   async #git(run: Omit<Parameters<typeof runGit>[0], 'signal'>): Promise<string> {
-    return (await runGit(this.#signal ? { ...run, signal: this.#signal } : run)).toString('utf8');
+    return (await runGit({ ...run, ...this.#run(run.timeoutMs) })).toString('utf8');
+  }
+
+  #run(timeoutMs: number): { readonly timeoutMs: number; readonly signal?: AbortSignal } {
+    return this.#signal ? { timeoutMs, signal: this.#signal } : { timeoutMs };
   }
 }
 
 /** 0 where there is no such file. */
-async function changeTime(file: string | null): Promise<number> {
-  if (file === null) return 0;
+async function changeTime(file: string): Promise<number> {
   return stat(file).then(
     ({ mtimeMs }) => mtimeMs,
     () => 0,

@@ -3,8 +3,6 @@
  * database: without it the start knows of no last good version.
  * @module
  */
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { isMap, type JsonMap } from '../json.ts';
 import type { PolicyId } from '../terminal/terminal.ts';
 import { builtinFile } from './builtin.ts';
@@ -13,6 +11,7 @@ import { Layer } from './layers.ts';
 import type { Place, Policy, PolicySet } from './policy.ts';
 import { type PolicyRules, policySet } from './policy-set.ts';
 import { checkStructure } from './schema.ts';
+import { signersOf } from './signers.ts';
 
 export interface PolicyMemoryOptions {
   /** Where it is written: for nobody else to read, since values of variables are in it. */
@@ -22,7 +21,7 @@ export interface PolicyMemoryOptions {
   };
   /** What policies come from, in words; what another source said is not known here. */
   readonly from: string;
-  /** Who may sign them; null: anybody. What others were trusted for is not known here. */
+  /** Who may sign them; null: anybody. What was verified by others is not known here. */
   readonly signersFile: string | null;
 }
 
@@ -31,6 +30,8 @@ const apiVersion = 'terminals.openwebui.com/v1alpha1';
 export class PolicyMemory {
   readonly #options: PolicyMemoryOptions;
   #written: string | null = null;
+  /** By whom each policy, and the folder's defaults, were verified: what stays while it is broken, by those of then. */
+  #signers: ReadonlyMap<PolicyId | Layer, string | undefined> = new Map();
   #writing: Promise<void> = Promise.resolve();
 
   constructor(options: PolicyMemoryOptions) {
@@ -39,27 +40,35 @@ export class PolicyMemory {
 
   /** The set that was in force, within the bounds of now; null: it is not known. */
   async load(rules: PolicyRules): Promise<PolicySet | null> {
-    const content = await this.#options.file.read();
-    if (content === null || content.from !== (await this.#from()) || !Array.isArray(content.policies))
-      return null;
+    const { file, from, signersFile } = this.#options;
+    const content = await file.read();
+    if (content === null || content.from !== from || !Array.isArray(content.policies)) return null;
+    const signers = signersFile === null ? undefined : await signersOf(signersFile).catch(() => null);
+    if (signers === null) return null;
     this.#written = JSON.stringify(content);
-    const { source, lastGood, defaults } = content;
-    const policies = content.policies.flatMap((saved) => policyOf(saved, rules) ?? []);
+    const verified = (saved: unknown) => !isMap(saved) || saved.signers === signers;
+    const { source, lastGood } = content;
+    const policies = content.policies.filter(verified).flatMap((saved) => policyOf(saved, rules) ?? []);
     if (policies.length === 0) return null;
+    const defaults = verified(content.defaults) ? defaultsOf(content.defaults) : null;
     const good = new Set(Array.isArray(lastGood) ? lastGood : []);
+    const names = policies.map(({ id }) => id);
+    this.#signers = new Map([...names, ...(defaults ? [defaults] : [])].map((one) => [one, signers]));
     return {
       ...policySet(new Map(policies.map((policy) => [policy.id, policy])), []),
-      lastGood: new Set(policies.map(({ id }) => id).filter((id) => good.has(id))),
+      lastGood: new Set(names.filter((id) => good.has(id))),
       ...(typeof source === 'string' ? { source } : {}),
-      ...(defaults === undefined ? {} : { defaults: defaultsOf(defaults) }),
+      ...(signers === undefined ? {} : { signers }),
+      ...(defaults === undefined ? {} : { defaults }),
     };
   }
 
   /** Writes the set down where it is another; one writing after the other. Nothing in force is nothing to be known. */
   save(set: PolicySet): void {
     if (set.policies.size === 0) return;
+    this.#signers = this.#verifiedBy(set);
+    const text = JSON.stringify({ from: this.#options.from, ...contentOf(set, this.#signers) });
     this.#writing = this.#writing.then(async () => {
-      const text = JSON.stringify({ from: await this.#from(), ...contentOf(set) });
       if (text !== this.#written && (await this.#options.file.write(text))) this.#written = text;
     });
   }
@@ -69,16 +78,24 @@ export class PolicyMemory {
     return this.#writing;
   }
 
-  async #from(): Promise<string> {
-    const { from, signersFile } = this.#options;
-    if (signersFile === null) return from;
-    const signers = await readFile(signersFile).catch(() => '');
-    return `${from}, signed by ${createHash('sha256').update(signers).digest('hex')}`;
+  #verifiedBy({ policies, lastGood, defaults, signers }: PolicySet) {
+    const before = this.#signers;
+    const of = (one: PolicyId | Layer, stays: boolean) =>
+      [one, stays && before.has(one) ? before.get(one) : signers] as const;
+    return new Map([
+      ...[...policies.keys()].map((id) => of(id, lastGood?.has(id) === true)),
+      ...(defaults ? [of(defaults, true)] : []),
+    ]);
   }
 }
 
-function contentOf({ policies, lastGood, source, defaults }: PolicySet) {
-  const saved = defaults ? { spec: defaults.spec, at: defaults.declaredAt } : defaults;
+function contentOf(
+  { policies, lastGood, source, defaults }: PolicySet,
+  signers: ReadonlyMap<PolicyId | Layer, string | undefined>,
+) {
+  const saved = defaults
+    ? { signers: signers.get(defaults), spec: defaults.spec, at: defaults.declaredAt }
+    : defaults;
   return {
     source,
     defaults: saved,
@@ -86,6 +103,7 @@ function contentOf({ policies, lastGood, source, defaults }: PolicySet) {
     policies: [...policies.values()].map(({ id, spec, declaredAt, extends: parent }) => ({
       name: id,
       extends: parent,
+      signers: signers.get(id),
       at: declaredAt,
       spec,
     })),
@@ -112,7 +130,8 @@ function policyOf(saved: unknown, rules: PolicyRules): Policy | null {
 }
 
 /** Null as well where they are not valid any more: then no policy is in force before they are good. */
-function defaultsOf(saved: unknown): Layer | null {
+function defaultsOf(saved: unknown): Layer | null | undefined {
+  if (saved === undefined) return undefined;
   if (!isMap(saved) || !isMap(saved.spec)) return null;
   const declaredAt = placeOf(saved.at);
   const { spec } = saved;

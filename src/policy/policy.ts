@@ -54,6 +54,8 @@ export interface PolicySet {
   readonly lastGood?: ReadonlySet<PolicyId>;
   /** What the source calls the state that was read, such as a Git commit; absent where it has no name for it. */
   readonly source?: string;
+  /** Those by whom that state was verified, as the source tells them apart; absent: it was not. */
+  readonly signers?: string;
   /** The folder's `PolicyDefaults` in force; null: they were broken from the beginning; absent: there are none. */
   readonly defaults?: Layer | null;
 }
@@ -76,6 +78,8 @@ export interface PolicySource {
   read(): Promise<readonly SourceFile[] | SourceUnavailable>;
   /** What it calls the state that `read` answered last, such as a Git commit; null: it has no name for it. */
   readonly revision?: string | null;
+  /** Those by whom that state was verified, told apart from others; null: it was not. */
+  readonly signers?: string | null;
   /** Looks at once whether there is something new; `read` does so, too. */
   refresh?(): Promise<void>;
   /** Calls back, debounced, whenever `read` may answer differently, until the signal aborts. */

@@ -81,8 +81,13 @@ export class PolicyStore {
     const { source, rules } = this.#options;
     const files = await source.read();
     const set = buildPolicySet(files, previous, rules);
-    const revision = 'unavailable' in files ? previous?.source : source.revision;
-    return typeof revision === 'string' ? { ...set, source: revision } : set;
+    const { source: revision, signers } =
+      'unavailable' in files ? (previous ?? {}) : { source: source.revision, signers: source.signers };
+    return {
+      ...set,
+      ...(typeof revision === 'string' ? { source: revision } : {}),
+      ...(typeof signers === 'string' ? { signers } : {}),
+    };
   }
 
   #take(next: PolicySet): void {

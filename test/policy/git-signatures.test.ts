@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { temporaryDirectory } from './fixtures.ts';
+import pino from 'pino';
+import { PolicyMemory } from '../../src/policy/policy-memory.ts';
+import { PolicyStore } from '../../src/policy/store.ts';
+import { HintFile } from '../../src/reconcile/hint-file.ts';
+import { policyOf, policyText, problemsOf, rulesWith, temporaryDirectory } from './fixtures.ts';
 import { Repository, signersFile, sourceOf, sshKey, told, without } from './repository.ts';
 
 const noSsh = await without('ssh-keygen', '-V');
@@ -60,6 +64,26 @@ describe('commits signed by ssh', { skip: noSsh }, () => {
     assert.match(files.unavailable ?? '', /is not signed by one of those/);
   });
 
+  test('of somebody whom the file names no more stay in force, which is said, until another is there', async () => {
+    const [known, mallory] = [sshKey(), sshKey()];
+    const repository = new Repository();
+    const first = repository.commit({ 'a.yaml': '1' }, ...mallory.sign);
+    const verifyFile = signersFile(`${known.line}${mallory.line}`);
+    const source = sourceOf(repository.url, { verifyFile });
+    await source.read();
+    writeFileSync(verifyFile, known.line);
+    for (let look = 0; look < 2; look += 1) {
+      const { [repository.url]: trouble, ...files } = await told(source);
+      assert.deepEqual(files, { 'a.yaml': '1' });
+      assert.match(trouble ?? '', new RegExp(`${first.slice(0, 12)} is not signed by one of those`));
+    }
+    rmSync(verifyFile);
+    assert.match((await told(source))[repository.url] ?? '', /the signers .* can't be read \(ENOENT\)/);
+    writeFileSync(verifyFile, known.line);
+    repository.commit({ 'a.yaml': '2' }, ...known.sign);
+    assert.deepEqual(await told(source), { 'a.yaml': '2' });
+  });
+
   test('for another purpose than Git are not taken', async () => {
     const key = sshKey();
     const repository = new Repository();
@@ -73,6 +97,73 @@ describe('commits signed by ssh', { skip: noSsh }, () => {
     repository.commit({ 'a.yaml': '1' }, ...sshKey().sign);
     const source = sourceOf(repository.url, { verifyFile: '/nonexistent/signers' });
     assert.match((await told(source)).unavailable ?? '', /the signers .* can't be read \(ENOENT\)/);
+  });
+});
+
+/** Starts of a server with its memory on one data directory, all of one repository. */
+function server(url: string, verifyFile: string) {
+  const dataDir = temporaryDirectory();
+  const log = pino({ level: 'silent' });
+  return async () => {
+    const source = sourceOf(url, { verifyFile, directory: path.join(dataDir, 'git') });
+    const file = new HintFile(dataDir, 'policies.json', 'policies', log);
+    const memory = new PolicyMemory({ file, from: source.description, signersFile: verifyFile });
+    const store = new PolicyStore({ source, rules: rulesWith(), log, memory });
+    await store.start(new AbortController().signal);
+    await store.saved();
+    const reload = async () => {
+      await store.reload();
+      await store.saved();
+    };
+    return { store, reload };
+  };
+}
+
+describe('what somebody signed who was taken out of the file', { skip: noSsh }, () => {
+  const [known, mallory] = noSsh === false ? [sshKey(), sshKey()] : [];
+  if (known === undefined || mallory === undefined) return;
+  const a = policyText('a', 'image: mallory:1');
+
+  test('is not in force after a restart, however often it was read before', async () => {
+    const repository = new Repository();
+    repository.commit({ 'a.yaml': a }, ...mallory.sign);
+    const verifyFile = signersFile(`${known.line}${mallory.line}`);
+    const start = server(repository.url, verifyFile);
+    const { store, reload } = await start();
+    writeFileSync(verifyFile, known.line);
+    await reload();
+    await reload();
+    assert.equal(policyOf(store.current, 'a').spec.image, 'mallory:1');
+    assert.match(String(problemsOf(store.current)), /is not signed by one of those/);
+    const { store: again } = await start();
+    assert.deepEqual([...again.current.policies.keys()], []);
+  });
+
+  test('is not either as the last good version of what another broke', async () => {
+    const repository = new Repository();
+    repository.commit({ 'a.yaml': a, 'b.yaml': policyText('b', 'image: b:1') }, ...mallory.sign);
+    const verifyFile = signersFile(`${known.line}${mallory.line}`);
+    const start = server(repository.url, verifyFile);
+    const { store, reload } = await start();
+    writeFileSync(verifyFile, known.line);
+    repository.commit({ 'a.yaml': policyText('a', 'image: A B') }, ...known.sign);
+    await reload();
+    assert.equal(policyOf(store.current, 'a').spec.image, 'mallory:1');
+    const { store: again } = await start();
+    assert.deepEqual([...again.current.policies.keys()], ['b', 'default']);
+  });
+
+  test('but not what another signed: its last good version stays in force after a restart', async () => {
+    const repository = new Repository();
+    repository.commit({ 'a.yaml': a }, ...known.sign);
+    const verifyFile = signersFile(`${known.line}${mallory.line}`);
+    const start = server(repository.url, verifyFile);
+    const { reload } = await start();
+    writeFileSync(verifyFile, known.line);
+    await reload();
+    repository.commit({ 'a.yaml': policyText('a', 'image: A B') }, ...known.sign);
+    const { store: again } = await start();
+    assert.equal(policyOf(again.current, 'a').spec.image, 'mallory:1');
   });
 });
 

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import pino from 'pino';
 import type { PolicySource, SourceFile, SourceUnavailable } from '../../src/policy/policy.ts';
 import { PolicyMemory } from '../../src/policy/policy-memory.ts';
 import type { PolicyRules } from '../../src/policy/policy-set.ts';
+import { signersOf } from '../../src/policy/signers.ts';
 import { PolicyStore } from '../../src/policy/store.ts';
 import { HintFile } from '../../src/reconcile/hint-file.ts';
 import { policyOf, policyText, problemsOf, rulesWith, temporaryDirectory } from './fixtures.ts';
@@ -35,6 +36,7 @@ function server() {
     const source: PolicySource = {
       description: from,
       revision: 'c0ffee',
+      signers: signersFile === null ? null : await signersOf(signersFile).catch(() => null),
       read: async () => readFiles(files),
       watch: () => undefined,
     };
@@ -139,6 +141,18 @@ describe('nothing is known of before', () => {
     await start({ 'default.yaml': own }, { signersFile });
     assert.deepEqual(names(await start(away, { signersFile })), ['default']);
     writeFileSync(signersFile, 'another');
+    assert.deepEqual(names(await start(away, { signersFile })), []);
+  });
+
+  test('while it can not be read who may sign, nor after that', async () => {
+    const { start, dataDir } = server();
+    const signersFile = path.join(dataDir, 'signers');
+    writeFileSync(signersFile, 'one');
+    await start({ 'default.yaml': own }, { signersFile });
+    rmSync(signersFile);
+    assert.deepEqual(names(await start(away, { signersFile })), []);
+    await start({ 'default.yaml': own }, { signersFile });
+    writeFileSync(signersFile, '');
     assert.deepEqual(names(await start(away, { signersFile })), []);
   });
 
