@@ -2,6 +2,7 @@
  * The plan: what the server is about to do, and what other policy files would have it do.
  * @module
  */
+import { seenFromElsewhere } from '../policy/moved.ts';
 import type { Policy, PolicySet } from '../policy/policy.ts';
 import { buildPolicySet, type PolicyRules } from '../policy/policy-set.ts';
 import { windowOpensAt } from '../policy/schedule.ts';
@@ -121,7 +122,7 @@ function proposed(
   rules: PolicyRules,
   { reconciler, templates }: Options,
 ): Declared {
-  const set = buildPolicySet(files, current, rules);
+  const set = buildPolicySet(files, seenFromElsewhere(current, files), rules);
   return {
     set,
     templateOf: (policy, name) => heldBack(policy, name) ?? templates.of(policy),

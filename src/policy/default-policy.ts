@@ -2,7 +2,8 @@
 import { builtinFile, defaultPolicyId } from './builtin.ts';
 import type { PolicyBounds } from './check.ts';
 import type { Composer } from './compose.ts';
-import type { Policy, PolicySet } from './policy.ts';
+import { heldIn, isNewlyUnread } from './moved.ts';
+import type { Place, Policy, PolicySet } from './policy.ts';
 import { placed, type Said } from './problems.ts';
 import type { FileReading } from './reading.ts';
 
@@ -12,6 +13,8 @@ export interface UndeclaredDefault {
   /** It is the one of before. */
   readonly isLast: boolean;
   readonly said: readonly Said[];
+  /** The files that may declare another one. */
+  readonly doubtful: readonly string[];
 }
 
 export interface Surroundings {
@@ -26,26 +29,64 @@ export interface Surroundings {
  * The built-in policy, which lets everybody in: only where no file declares another one, nor may do so where it can't be read.
  * There the one of before stays.
  */
-export function undeclaredDefault({ readings, composer, previous, mode }: Surroundings): UndeclaredDefault {
+export function undeclaredDefault(surroundings: Surroundings): UndeclaredDefault {
+  const { composer, previous, mode } = surroundings;
   const last = previous?.policies.get(defaultPolicyId) ?? null;
-  const stays = (said: readonly Said[]) => ({ policy: last, isLast: last !== null, said });
+  const doubts = doubtsOf(surroundings, last);
+  const doubtful = doubts.map(({ path }) => path);
+  const stays = (said: readonly Said[]) => ({ policy: last, isLast: last !== null, said, doubtful });
   if (composer === null) return stays([]);
-  const doubts = last?.declaredAt.file === builtinFile ? [] : readings.flatMap(doubtsOf);
   // Before it is merged nothing is in force anyway.
-  if (doubts.length > 0) return stays(last === null && mode === 'run' ? doubts : []);
+  if (doubts.length > 0 && !isBuiltin(last)) {
+    return stays(mode === 'run' ? doubts.map((doubt) => say(doubt, last)) : []);
+  }
   const { policy, said } = composer.builtin();
-  return policy === null ? stays(said) : { policy, isLast: false, said };
+  return policy === null ? stays(said) : { policy, isLast: false, said, doubtful };
 }
 
-/** Where a file declares `default` with errors, or may do so in what can't be read of it. */
-function doubtsOf({ path, drafts, partlyUnreadable }: FileReading): readonly Said[] {
-  const broken = drafts.find(({ id }) => id === defaultPolicyId);
-  const say = (place: Parameters<typeof placed>[0], why: string, what: string): readonly Said[] => {
-    const hint = `mend ${what}: the built-in one does not take its place`;
-    const message = `no policy "${defaultPolicyId}" is in force, since ${why}`;
-    return [{ problem: placed(place, 'error', [], message, hint), heir: null }];
-  };
-  if (broken !== undefined) return say(broken.document.place([]), 'the one here has errors', 'it');
-  const start = { file: path, line: 1, column: 1 };
-  return partlyUnreadable ? say(start, 'it may be declared here', 'the file') : [];
+/** A file that declares `default` with errors, or may do so in what can't be read of it. */
+interface Doubt {
+  readonly path: string;
+  /** Where it is declared; null: nobody knows. */
+  readonly place: Place | null;
+}
+
+function doubtsOf({ readings, previous }: Surroundings, last: Policy | null): readonly Doubt[] {
+  const held = heldIn(defaultPolicyId, previous);
+  const wasDeclared = (last !== null && !isBuiltin(last)) || held.length > 0;
+  return readings.flatMap((reading) => {
+    const { path, drafts, isEmpty, partlyUnreadable } = reading;
+    const broken = drafts.find(({ id }) => id === defaultPolicyId);
+    if (broken !== undefined) return { path, place: broken.document.place([]) };
+    // What was unreadable while all of them were declared elsewhere declares none of them, nor does an empty file by itself.
+    const isNew = isNewlyUnread(reading, previous) && (wasDeclared || !isEmpty);
+    return isNew || (partlyUnreadable && held.includes(path)) ? { path, place: null } : [];
+  });
+}
+
+function say({ path, place }: Doubt, last: Policy | null): Said {
+  const at = place ?? { file: path, line: 1, column: 1 };
+  const why = place === null ? 'it may be declared here' : 'the one here has errors';
+  const what = place === null ? 'the file' : 'it';
+  const problem =
+    last === null
+      ? placed(
+          at,
+          'error',
+          [],
+          `no policy "${defaultPolicyId}" is in force, since ${why}`,
+          `mend ${what}: the built-in one does not take its place`,
+        )
+      : placed(
+          at,
+          'warning',
+          [],
+          `the policy "${defaultPolicyId}" stays as it was, since ${why}`,
+          `mend ${what}`,
+        );
+  return { problem, heir: null };
+}
+
+function isBuiltin(policy: Policy | null): boolean {
+  return policy?.declaredAt.file === builtinFile;
 }

@@ -65,6 +65,11 @@ export function parseFile(file: string, text: string): ParsedFile {
   return { documents, problems };
 }
 
+/** Whether nothing at all is in the text, not even a comment. */
+export function isEmpty(text: string): boolean {
+  return text.trim() === '';
+}
+
 function refuse(file: string, text: string): Problem | null {
   const start = { file, line: 1, column: 1 };
   if (text.length > largestFileBytes) {
@@ -76,7 +81,7 @@ function refuse(file: string, text: string): Problem | null {
     );
   }
   // Whoever writes a file anew empties it first. One of comments alone is meant so.
-  if (text.trim() === '') {
+  if (isEmpty(text)) {
     const empty = problem(start, 'the file is empty', 'delete it to remove its policies');
     return { ...empty, severity: 'warning' };
   }

@@ -1,6 +1,6 @@
 /** The one `PolicyDefaults` of the folder, and its last good version while it is broken. @module */
 import type { Layer } from './layers.ts';
-import { mayHaveMoved } from './moved.ts';
+import { mayHaveMoved, sayHeld } from './moved.ts';
 import type { PolicySet, Problem } from './policy.ts';
 import { placed } from './problems.ts';
 import type { FileReading } from './reading.ts';
@@ -9,6 +9,8 @@ export interface FolderDefaults {
   /** Null: they are broken, and never were good; undefined: there are none. */
   readonly defaults: Layer | null | undefined;
   readonly problems: readonly Problem[];
+  /** The files in which those in force may be, since theirs is gone. */
+  readonly held: readonly string[];
 }
 
 /** The defaults in force. The ones that were in force stay before others, and as they were while they are broken. */
@@ -16,19 +18,22 @@ export function folderDefaults(readings: readonly FileReading[], previous: Polic
   const before = previous?.defaults;
   const good = readings.flatMap(({ defaults }) => defaults);
   const same = good.find(({ declaredAt }) => declaredAt.file === before?.declaredAt.file);
-  const moved = before ? mayHaveMoved(readings, previous)(before.declaredAt.file) : false;
+  const moved = before ? mayHaveMoved(readings, previous)(null, before.declaredAt.file) : [];
   const lost = readings.some(
     ({ path, brokenDefaults, partlyUnreadable }) =>
       path === before?.declaredAt.file && (brokenDefaults !== null || partlyUnreadable),
   );
   const [place] = readings.flatMap(({ brokenDefaults }) => brokenDefaults ?? []);
-  const inForce = same ?? (lost || (moved && good.length === 0) ? before : good[0]);
-  if (inForce) return { defaults: inForce, problems: seconds(good, inForce) };
-  if (place === undefined) return { defaults: undefined, problems: [] };
+  if (before && moved.length > 0 && good.length === 0) {
+    return { defaults: before, problems: sayHeld(null, before.declaredAt.file, moved), held: moved };
+  }
+  const inForce = same ?? (lost ? before : good[0]);
+  if (inForce) return { defaults: inForce, problems: seconds(good, inForce), held: [] };
+  if (place === undefined) return { defaults: undefined, problems: [], held: [] };
   // Where none ever were in force, the policies stay without them.
-  if (before !== null && previous !== null) return { defaults: before, problems: [] };
+  if (before !== null && previous !== null) return { defaults: before, problems: [], held: [] };
   const message = 'no policy of the folder can be in force before its defaults are good';
-  return { defaults: null, problems: [placed(place, 'error', [], message, 'mend them')] };
+  return { defaults: null, problems: [placed(place, 'error', [], message, 'mend them')], held: [] };
 }
 
 function seconds(good: readonly Layer[], inForce: Layer): readonly Problem[] {

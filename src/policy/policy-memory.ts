@@ -8,7 +8,7 @@ import type { PolicyId } from '../terminal/terminal.ts';
 import { builtinFile } from './builtin.ts';
 import { checkMeaning } from './check.ts';
 import { Layer } from './layers.ts';
-import type { Place, Policy, PolicySet } from './policy.ts';
+import type { Place, Policy, PolicySet, Unread } from './policy.ts';
 import { type PolicyRules, policySet } from './policy-set.ts';
 import { checkStructure } from './schema.ts';
 import { signersOf } from './signers.ts';
@@ -49,7 +49,11 @@ export class PolicyMemory {
     const verified = (saved: unknown) => !isMap(saved) || saved.signers === signers;
     const { source, lastGood } = content;
     const policies = content.policies.filter(verified).flatMap((saved) => policyOf(saved, rules) ?? []);
-    if (policies.length === 0) return null;
+    const left = content.policies.filter(
+      (saved) => !policies.some(({ id }) => isMap(saved) && id === saved.name),
+    );
+    const unread = left.length === 0 ? unreadIn(content.unread) : unknownAgain(left);
+    if (policies.length === 0 && unread === null) return null;
     const defaults = verified(content.defaults) ? defaultsOf(content.defaults) : null;
     const good = new Set(Array.isArray(lastGood) ? lastGood : []);
     const names = policies.map(({ id }) => id);
@@ -59,13 +63,14 @@ export class PolicyMemory {
       lastGood: new Set(names.filter((id) => good.has(id))),
       ...(typeof source === 'string' ? { source } : {}),
       ...(signers === undefined ? {} : { signers }),
+      ...(unread === null ? {} : { unread }),
       ...(defaults === undefined ? {} : { defaults }),
     };
   }
 
-  /** Writes the set down where it is another; one writing after the other. Nothing in force is nothing to be known. */
+  /** Writes the set down where it is another; one writing after the other. Nothing that was read is nothing to be known. */
   save(set: PolicySet): void {
-    if (set.policies.size === 0) return;
+    if (set.policies.size === 0 && set.unread === undefined) return;
     this.#signers = this.#verifiedBy(set);
     const text = JSON.stringify({ from: this.#options.from, ...contentOf(set, this.#signers) });
     this.#writing = this.#writing.then(async () => {
@@ -90,7 +95,7 @@ export class PolicyMemory {
 }
 
 function contentOf(
-  { policies, lastGood, source, defaults }: PolicySet,
+  { policies, lastGood, source, defaults, unread }: PolicySet,
   signers: ReadonlyMap<PolicyId | Layer, string | undefined>,
 ) {
   const saved = defaults
@@ -100,6 +105,7 @@ function contentOf(
     source,
     defaults: saved,
     lastGood: [...(lastGood ?? [])],
+    unread: unread && { broken: [...unread.broken], empty: [...unread.empty], held: [...unread.held] },
     policies: [...policies.values()].map(({ id, spec, declaredAt, extends: parent }) => ({
       name: id,
       extends: parent,
@@ -137,6 +143,33 @@ function defaultsOf(saved: unknown): Layer | null | undefined {
   const { spec } = saved;
   const good = checkStructure({ apiVersion, kind: 'PolicyDefaults', spec }, {}).ok;
   return good && declaredAt !== null ? new Layer(spec, { place: () => declaredAt }) : null;
+}
+
+/** Null where nothing is known of it: then everything that can't be read is new. */
+function unreadIn(saved: unknown): Unread | null {
+  if (!isMap(saved) || !Array.isArray(saved.held)) return null;
+  const held = saved.held.flatMap((one): [PolicyId | null, readonly string[]][] => {
+    const [name, paths] = Array.isArray(one) ? one : [];
+    return name === null || typeof name === 'string' ? [[name as PolicyId | null, textsIn(paths)]] : [];
+  });
+  return {
+    broken: new Set(textsIn(saved.broken)),
+    empty: new Set(textsIn(saved.empty)),
+    held: new Map(held),
+  };
+}
+
+/** Of policies that are not taken up: they may still be where they were, and in whatever else can't be read. */
+function unknownAgain(left: readonly unknown[]): Unread {
+  const held = left.flatMap((saved): [PolicyId, readonly string[]][] => {
+    const place = isMap(saved) ? placeOf(saved.at) : null;
+    return isMap(saved) && place !== null ? [[saved.name as PolicyId, [place.file]]] : [];
+  });
+  return { broken: new Set(), empty: new Set(), held: new Map(held) };
+}
+
+function textsIn(saved: unknown): readonly string[] {
+  return Array.isArray(saved) ? saved.filter((one) => typeof one === 'string') : [];
 }
 
 function placeOf(saved: unknown): Place | null {

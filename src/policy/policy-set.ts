@@ -8,7 +8,7 @@ import { matches, type PolicyBounds } from './check.ts';
 import { Composer } from './compose.ts';
 import { undeclaredDefault } from './default-policy.ts';
 import { folderDefaults } from './folder-defaults.ts';
-import { mayHaveMoved } from './moved.ts';
+import { mayHaveMoved, sayHeld, unreadOf } from './moved.ts';
 import type {
   Policy,
   PolicyDefaults,
@@ -54,7 +54,8 @@ export function buildPolicySet(
     rules,
   });
   const composed = readings.map((reading) => composeFile(reading, composer, folder.defaults === null));
-  const { policies, duplicates } = choose(composed, previous);
+  const { policies, problems: chosen, held } = choose(composed, previous);
+  held.push([null, folder.held]);
   const declared = new Set(composed.flatMap((one) => one.policies));
   const all = [...said, ...composed.flatMap((one) => one.said)];
   if (!policies.has(rules.builtin.id)) {
@@ -63,26 +64,31 @@ export function buildPolicySet(
     if (found.policy !== null) policies.set(found.policy.id, found.policy);
     if (found.policy !== null && !found.isLast) declared.add(found.policy);
     all.push(...found.said);
+    held.push([rules.builtin.id, found.doubtful]);
   }
-  const problems = [...sayOnce(all), ...folder.problems, ...duplicates, ...ties([...policies.values()])];
+  const problems = [...sayOnce(all), ...folder.problems, ...chosen, ...ties([...policies.values()])];
   const lastGood = [...policies.values()].filter(
     (policy) => !declared.has(policy) && previous?.policies.get(policy.id) === policy,
   );
-  const set = { ...policySet(policies, problems), lastGood: new Set(lastGood.map(({ id }) => id)) };
-  return folder.defaults === undefined ? set : { ...set, defaults: folder.defaults };
+  const unread = unreadOf(readings, held);
+  return {
+    ...policySet(policies, problems),
+    lastGood: new Set(lastGood.map(({ id }) => id)),
+    ...(unread === undefined ? {} : { unread }),
+    ...(folder.defaults === undefined ? {} : { defaults: folder.defaults }),
+  };
 }
 
 /** A file's policies once they are checked as a whole. */
-interface ComposedFile {
-  readonly path: string;
+interface ComposedFile extends Pick<FileReading, 'path' | 'partlyUnreadable' | 'isEmpty'> {
   readonly policies: readonly Policy[];
   readonly brokenNames: ReadonlySet<string>;
-  readonly partlyUnreadable: boolean;
   readonly said: readonly Said[];
 }
 
 /** @param without the defaults are broken and never were good: nothing can be said of any policy */
-function composeFile({ path, drafts, partlyUnreadable }: FileReading, composer: Composer, without: boolean) {
+function composeFile(reading: FileReading, composer: Composer, without: boolean) {
+  const { path, drafts, partlyUnreadable, isEmpty } = reading;
   const turned = without ? [] : drafts.map((draft) => composer.of(draft));
   const policies = turned.flatMap(({ policy }) => policy ?? []);
   const good = new Set<string>(policies.map(({ id }) => id));
@@ -91,6 +97,7 @@ function composeFile({ path, drafts, partlyUnreadable }: FileReading, composer: 
     policies,
     brokenNames: new Set(drafts.map(({ id }) => id).filter((id) => !good.has(id))),
     partlyUnreadable,
+    isEmpty,
     said: turned.flatMap(({ said }) => said),
   };
   return file;
@@ -99,7 +106,8 @@ function composeFile({ path, drafts, partlyUnreadable }: FileReading, composer: 
 /** Of each name the policy that is in force: a good one, or the last good version of one that is broken. */
 function choose(files: readonly ComposedFile[], previous: PolicySet | null) {
   const policies = new Map<PolicyId, Policy>();
-  const duplicates: Problem[] = [];
+  const problems: Problem[] = [];
+  const held: [PolicyId | null, readonly string[]][] = [];
   for (const policy of files.flatMap((file) => kept(file, previous))) {
     const other = policies.get(policy.id);
     if (other === undefined) {
@@ -110,16 +118,20 @@ function choose(files: readonly ComposedFile[], previous: PolicySet | null) {
     const inForce = previous?.policies.get(policy.id)?.declaredAt.file;
     const takesOver = inForce === policy.declaredAt.file && inForce !== other.declaredAt.file;
     if (takesOver) policies.set(policy.id, policy);
-    duplicates.push(duplicate(takesOver ? other : policy, takesOver ? policy : other));
+    problems.push(duplicate(takesOver ? other : policy, takesOver ? policy : other));
   }
   // A file that was renamed and broken at once has its last good version under the old path.
   const moved = mayHaveMoved(files, previous);
   for (const policy of previous?.policies.values() ?? []) {
-    const broken = files.some(({ brokenNames }) => brokenNames.has(policy.id));
-    const stays = broken || moved(policy.declaredAt.file);
-    if (stays && !policies.has(policy.id)) policies.set(policy.id, policy);
+    const { id, declaredAt } = policy;
+    if (policies.has(id)) continue;
+    const broken = files.some(({ brokenNames }) => brokenNames.has(id));
+    const places = broken ? [] : moved(id, declaredAt.file);
+    if (broken || places.length > 0) policies.set(id, policy);
+    held.push([id, places]);
+    problems.push(...sayHeld(id, declaredAt.file, places));
   }
-  return { policies, duplicates };
+  return { policies, problems, held };
 }
 
 function outOfReach(
@@ -140,6 +152,7 @@ function outOfReach(
   const set = {
     ...policySet(last ?? new Map(), [problem]),
     lastGood: previous?.lastGood ?? new Set<PolicyId>(),
+    ...(previous?.unread === undefined ? {} : { unread: previous.unread }),
   };
   const defaults = previous === null ? null : previous.defaults;
   return defaults === undefined ? set : { ...set, defaults };

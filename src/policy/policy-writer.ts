@@ -4,14 +4,14 @@
  */
 import { mkdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
-import { ConflictError, PolicyUnknownError, TerminalsError } from '../errors.ts';
+import { ConflictError, PolicyUnknownError } from '../errors.ts';
 import type { PolicyId } from '../terminal/terminal.ts';
 import { DraftCheck, draftOf, newDraft, textOf } from './draft.ts';
 import type { Policy, PolicySet, PolicySource, PolicySpec, SourceFile } from './policy.ts';
 import { type PolicyRules, sameSpec } from './policy-set.ts';
-import { type Edit, NotEditableError, removeDocument } from './policy-text.ts';
+import { type Edit, removeDocument } from './policy-text.ts';
 import { changesOf } from './spec-changes.ts';
-import { createFile, replaceFile } from './write-file.ts';
+import { createFile, onFile, replaceFile } from './write-file.ts';
 
 export interface PolicyWriterOptions {
   /** Where new policies go; null: there is no directory, and nothing can be written. */
@@ -72,7 +72,8 @@ export class PolicyWriter {
 
   /**
    * Takes the policy's document out of its file, or the file away; resolves when it is no longer in force.
-   * @throws PolicyUnknownError, ConflictError, InvalidPolicyError where another policy needs it
+   * @throws PolicyUnknownError, ConflictError also where it is in force all the same, InvalidPolicyError where another
+   * policy needs it
    */
   remove(id: string): Promise<void> {
     return this.#alone(async (current) => {
@@ -87,14 +88,14 @@ export class PolicyWriter {
       this.#mayChange(policy);
       const { file, line } = policy.declaredAt;
       const files = await this.#files();
-      await this.#onFile(file, async () => {
+      await onFile(file, async () => {
         const rest = removeDocument(textOf(files, file), id, line);
         this.#check.allowRemoval(files, file, rest);
         const real = path.resolve(this.#options.cwd, file);
         if (rest === null) await unlink(real);
         else await replaceFile(real, rest);
       });
-      await this.#options.store.reload();
+      await this.#gone(id, file);
     });
   }
 
@@ -114,9 +115,7 @@ export class PolicyWriter {
     if (this.#isBuiltin(policy)) return this.#declareBuiltin(policy, edits);
     const { file, line } = policy.declaredAt;
     const files = await this.#files();
-    const draft = await this.#onFile(file, async () =>
-      draftOf(file, textOf(files, file), policy.id, line, edits),
-    );
+    const draft = await onFile(file, async () => draftOf(file, textOf(files, file), policy.id, line, edits));
     const expected = this.#check.expected(files, draft, policy.id);
     if (expected !== null) {
       refuseInherited(expected, edits);
@@ -124,7 +123,7 @@ export class PolicyWriter {
     }
     this.#mayChange(policy);
     this.#check.validate(files, draft, policy.id);
-    await this.#onFile(file, () => replaceFile(path.resolve(this.#options.cwd, file), draft.text));
+    await onFile(file, () => replaceFile(path.resolve(this.#options.cwd, file), draft.text));
     return this.#inForce(policy.id, expected, file);
   }
 
@@ -163,7 +162,7 @@ export class PolicyWriter {
     this.#check.validate(files, draft, id);
     const file = path.join(directory, `${id}.yaml`);
     const expected = this.#check.expected(files, { ...draft, file }, id);
-    await this.#onFile(file, async () => {
+    await onFile(file, async () => {
       await mkdir(path.resolve(cwd, directory), { recursive: true });
       await createFile(path.resolve(cwd, file), draft.text);
     });
@@ -200,6 +199,20 @@ export class PolicyWriter {
     );
   }
 
+  async #gone(id: string, file: string): Promise<void> {
+    const { store } = this.#options;
+    await store.reload();
+    const policy = store.current.policies.get(id as PolicyId);
+    if (policy === undefined || this.#isBuiltin(policy)) return;
+    const stays = store.current.lastGood?.has(policy.id) === true;
+    throw new ConflictError(
+      `The policy "${id}" was taken out of ${file}, but ${stays ? 'stays in force' : `the one at ${placeOf(policy)} is in force`}.`,
+      stays
+        ? "It may be in what can't be read of the files; GET /api/v1/status lists their problems."
+        : 'Delete that one, too.',
+    );
+  }
+
   #mayChange(policy: Policy): void {
     if (this.enabled) return;
     throw new ConflictError(
@@ -212,22 +225,6 @@ export class PolicyWriter {
 
   #isBuiltin({ declaredAt }: Policy): boolean {
     return declaredAt.file === this.#options.rules.builtin.declaredAt.file;
-  }
-
-  /** What a file does not allow is said in words, with its name. */
-  async #onFile<T>(shown: string, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (error instanceof TerminalsError) throw error;
-      const code = error instanceof Error && 'code' in error ? error.code : null;
-      const [what, hint] =
-        error instanceof NotEditableError
-          ? [`can't be edited here: ${error.message}`, 'Edit the file by hand.']
-          : [`can't be written (${code})`, 'See to the rights on it, or change it by hand.'];
-      if (!(error instanceof NotEditableError) && typeof code !== 'string') throw error;
-      throw new ConflictError(`${shown} ${what}.`, hint, { cause: error });
-    }
   }
 }
 

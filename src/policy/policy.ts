@@ -56,8 +56,19 @@ export interface PolicySet {
   readonly source?: string;
   /** Those by whom that state was verified, as the source tells them apart; absent: it was not. */
   readonly signers?: string;
+  /** What could not be read of the files, so that the next reading can tell what is new; absent: nothing. */
+  readonly unread?: Unread;
   /** The folder's `PolicyDefaults` in force; null: they were broken from the beginning; absent: there are none. */
   readonly defaults?: Layer | null;
+}
+
+/** Files that may declare anything, since they can't be read, at least in part. */
+export interface Unread {
+  /** With something in them. */
+  readonly broken: ReadonlySet<string>;
+  readonly empty: ReadonlySet<string>;
+  /** By the name of a policy that is declared nowhere else: the files that may declare it; null: the folder's defaults. */
+  readonly held: ReadonlyMap<PolicyId | null, readonly string[]>;
 }
 
 /** How far a policy is: of the three conditions that Kubernetes tools know (kstatus) the one that holds. */

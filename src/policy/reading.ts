@@ -2,7 +2,7 @@
 
 import { isMap } from '../json.ts';
 import type { Finding } from './check.ts';
-import { type ParsedDocument, parseFile } from './document.ts';
+import { isEmpty, type ParsedDocument, parseFile } from './document.ts';
 import { Layer } from './layers.ts';
 import type { Problem, SourceFile } from './policy.ts';
 import { placed, type Said, sayFindings } from './problems.ts';
@@ -27,9 +27,12 @@ export interface FileReading {
   readonly brokenDefaults: Pick<Problem, 'file' | 'line' | 'column'> | null;
   /** Some of it could not be read, or has no name, so that it may be anything. */
   readonly partlyUnreadable: boolean;
+  /** Nothing is in it, which nobody means to say anything by: it counts as unreadable. */
+  readonly isEmpty: boolean;
   readonly said: readonly Said[];
 }
 
+const apiGroup = 'terminals.openwebui.com/';
 /** Of text that is no YAML: whether it was to be the defaults. */
 const defaultsKind = /^kind:\s*["']?PolicyDefaults\b/m;
 
@@ -46,6 +49,7 @@ export function readSourceFile(file: SourceFile): FileReading {
       defaults: [],
       brokenDefaults: null,
       partlyUnreadable: file.declaresNothing !== true,
+      isEmpty: false,
       said: [{ problem, heir: null }],
     };
   }
@@ -61,6 +65,7 @@ export function readSourceFile(file: SourceFile): FileReading {
     defaults: defaults.flatMap(({ layer }) => layer ?? []),
     brokenDefaults: broken?.place ?? (guessed ? start : null),
     partlyUnreadable: problems.length > 0 || read.some(({ kind }) => kind === 'unnamed'),
+    isEmpty: isEmpty(file.text),
     said: [...unparsed, ...read.flatMap((one) => ('said' in one ? one.said : []))],
   };
 }
@@ -73,7 +78,7 @@ type ReadDocument =
       readonly place: ReturnType<ParsedDocument['place']>;
       readonly said: readonly Said[];
     }
-  | { readonly kind: 'unnamed'; readonly said: readonly Said[] };
+  | { readonly kind: 'unnamed' | 'foreign'; readonly said: readonly Said[] };
 
 function readDocument(file: string, document: ParsedDocument): ReadDocument {
   const { content } = document;
@@ -83,9 +88,20 @@ function readDocument(file: string, document: ParsedDocument): ReadDocument {
     return { kind: 'defaults', layer, place: document.place([]), said };
   }
   const id = nameOf(content);
+  if (isForeign(content, id)) return { kind: 'foreign', said: structureOf(document) };
   if (id === null) return { kind: 'unnamed', said: structureOf(document) };
   const parent = isMap(content) && typeof content.extends === 'string' ? content.extends : null;
   return { kind: 'draft', draft: { file, id, parent, document } };
+}
+
+/** Whether a document is for somebody else, such as Kustomize or Compose: no mistake makes that of a policy. */
+function isForeign(content: unknown, name: string | null): boolean {
+  // A single text may be a file that was cut short, or the pointer that Git LFS leaves in its place.
+  if (!isMap(content)) return Array.isArray(content);
+  const { apiVersion, kind } = content;
+  if (typeof apiVersion === 'string' && apiVersion.startsWith(apiGroup)) return false;
+  if (name === null) return apiVersion !== undefined || kind !== 'Policy';
+  return typeof apiVersion === 'string' && typeof kind === 'string' && kind !== 'Policy';
 }
 
 /** What is wrong with the structure of a document by itself. */

@@ -5,7 +5,8 @@
 import { randomUUID } from 'node:crypto';
 import { open, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { ConflictError } from '../errors.ts';
+import { ConflictError, TerminalsError } from '../errors.ts';
+import { NotEditableError } from './policy-text.ts';
 
 /** Readers see the old text or the new one, whole. Rights and owner stay; a link goes on leading to the file. */
 export async function replaceFile(file: string, text: string): Promise<void> {
@@ -51,5 +52,24 @@ async function writeBeside(
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
+  }
+}
+
+/**
+ * What a file does not allow is said in words, with its name.
+ * @throws ConflictError
+ */
+export async function onFile<T>(shown: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof TerminalsError) throw error;
+    const code = error instanceof Error && 'code' in error ? error.code : null;
+    const [what, hint] =
+      error instanceof NotEditableError
+        ? [`can't be edited here: ${error.message}`, 'Edit the file by hand.']
+        : [`can't be written (${code})`, 'See to the rights on it, or change it by hand.'];
+    if (!(error instanceof NotEditableError) && typeof code !== 'string') throw error;
+    throw new ConflictError(`${shown} ${what}.`, hint, { cause: error });
   }
 }

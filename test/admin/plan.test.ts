@@ -86,6 +86,20 @@ test('broken files under other paths than those of the server take no policy awa
   assert.equal(json.problems[0]?.file, 'checkout/a.yaml');
 });
 
+test('an empty file does not hide that the others go, whatever its path is', async (t) => {
+  const ours = { 'a.yaml': policyText('default', 'image: ours:1'), 'data.yaml': data };
+  const { call } = await adminStack(t, { files: ours });
+  const empty = { path: 'checkout/empty.yaml', text: '\n' };
+  const { json } = await call('POST', '/plan', {
+    files: [empty, { path: 'checkout/a.yaml', text: policyText('default', 'image: ours:1') }],
+  });
+  assert.deepEqual(
+    json.policies.map(({ policy, change }: { policy: string; change: string }) => [policy, change]),
+    [['data', 'removed']],
+  );
+  assert.match(json.problems[0]?.message, /the file is empty/);
+});
+
 test('without files all policies but the built-in one would go', async (t) => {
   const { call, run } = await adminStack(t, { files });
   await run('alice', 'data');

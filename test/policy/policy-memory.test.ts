@@ -114,6 +114,54 @@ describe('after a restart the policies are as they were before it', () => {
     assert.equal(policyOf(store.current, 'default').declaredAt.file, '(built-in)');
   });
 
+  test('beside a file that can not be read, as it could not before: what was taken away meanwhile is gone', async () => {
+    const { start } = server();
+    await start({ 'a.yaml': a, 'default.yaml': own, 'link.yaml': 'kind: [', 'empty.yaml': '' });
+    const { store } = await start({ 'link.yaml': 'kind: [', 'empty.yaml': '' });
+    assert.deepEqual([...store.current.policies.keys()], ['default']);
+    assert.equal(policyOf(store.current, 'default').declaredAt.file, '(built-in)');
+  });
+
+  test('where a file is gone, and may be another that can not be read since then, however many starts long', async () => {
+    const { start } = server();
+    await start({ 'a.yaml': a, 'default.yaml': own });
+    for (let count = 0; count < 3; count += 1) {
+      const { store } = await start({ 'other.yaml': 'kind: [' });
+      assert.deepEqual([...store.current.policies.keys()], ['a', 'default']);
+      assert.equal(policyOf(store.current, 'default').spec.image, 'own:1');
+    }
+  });
+
+  test('where a default was declared with errors, and its file is empty now', async () => {
+    const { start } = server();
+    await start({ 'default.yaml': broken });
+    for (let count = 0; count < 2; count += 1) {
+      assert.deepEqual([...(await start({ 'default.yaml': '' })).store.current.policies.keys()], []);
+    }
+    assert.deepEqual([...(await start({})).store.current.policies.keys()], ['default']);
+  });
+
+  test('under the bounds that there are now, where what is unreadable may be one that they refuse', async () => {
+    const { start } = server();
+    const { become } = await start({ 'a.yaml': a, 'default.yaml': own });
+    await become({ 'a.yaml': a, 'default.yaml': `${own}  }{` });
+    const rules = rulesWith({ allowedImages: ['a:*'] });
+    const { store } = await start({ 'a.yaml': a, 'default.yaml': `${own}  }{` }, { rules });
+    assert.deepEqual([...store.current.policies.keys()], ['a']);
+    const { store: empty } = await start({ 'a.yaml': a, 'default.yaml': '' }, { rules });
+    assert.deepEqual([...empty.current.policies.keys()], ['a']);
+  });
+
+  test('under the bounds that there are now, where the file of one that they refuse is empty', async () => {
+    const { start } = server();
+    await start({ 'a.yaml': a, 'default.yaml': own });
+    const rules = rulesWith({ allowedImages: ['a:*'] });
+    for (const file of ['default.yaml', 'renamed.yaml']) {
+      const { store } = await start({ 'a.yaml': a, [file]: '' }, { rules });
+      assert.deepEqual([...store.current.policies.keys()], ['a']);
+    }
+  });
+
   test('under the bounds that there are now', async () => {
     const { start } = server();
     await start({ 'a.yaml': a, 'default.yaml': own });

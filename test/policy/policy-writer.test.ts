@@ -177,6 +177,34 @@ test('a removed default gives way to the built-in one', async () => {
   assert.equal(specOf('default')?.image, builtinPolicy({}).spec.image);
 });
 
+test('a removed policy is gone beside a file that is for somebody else, or has nothing in it', async () => {
+  const { writer, specOf } = await writing({
+    'a.yaml': policyText('a'),
+    'empty.yaml': '',
+    'kustomization.yaml': 'resources: [a.yaml]\n',
+  });
+  await writer.remove('a');
+  assert.equal(specOf('a'), undefined);
+});
+
+test('a policy that stays in force although its document was taken away is said to do so', async () => {
+  const unnamed = policyText('b').replace('name: b', 'nmae: b');
+  const { writer, specOf, read } = await writing({ 'ab.yaml': `${policyText('a')}---\n${unnamed}` });
+  const stays = says(/"a" was taken out of ab\.yaml, but stays in force/, /may be in what can't be read/);
+  await assert.rejects(writer.remove('a'), stays);
+  assert.equal(read('ab.yaml'), `---\n${unnamed}`);
+  assert.notEqual(specOf('a'), undefined);
+});
+
+test('a policy that is declared elsewhere, too, is said to be in force from there when it is taken away', async () => {
+  const { writer, cwd } = await writing({ 'a.yaml': policyText('a'), 'b.yaml': policyText('a') });
+  await assert.rejects(
+    writer.remove('a'),
+    says(/taken out of a\.yaml, but the one at b\.yaml:1 is in force/),
+  );
+  assert.deepEqual(readdirSync(cwd), ['b.yaml']);
+});
+
 test('changes at once come one after the other, and none is lost', async () => {
   const { writer, read, specOf } = await writing({ 'a.yaml': policyText('a') });
   const names = Array.from({ length: 20 }, (_, index) => `V${index}`);
