@@ -9,6 +9,11 @@ export const defaultPolicyId = 'default' as PolicyId;
 /** What stands in the place of the file that declares it. */
 export const builtinFile = '(built-in)';
 
+/** Whether no file declares the policy. */
+export function isBuiltin({ declaredAt }: Policy): boolean {
+  return declaredAt.file === builtinFile;
+}
+
 /** `default`, from the schema's defaults and what the configuration says instead; a file named so replaces it. */
 export function builtinPolicy(defaults: PolicyDefaults): Policy {
   const checked = checkStructure(

@@ -1,8 +1,8 @@
 /** The policy of those who name none, where no good document declares it. @module */
-import { builtinFile, defaultPolicyId } from './builtin.ts';
+import { defaultPolicyId, isBuiltin } from './builtin.ts';
 import type { PolicyBounds } from './check.ts';
 import type { Composer } from './compose.ts';
-import { heldIn, isNewlyUnread } from './moved.ts';
+import { declaringFiles, heldIn, isNewlyUnread } from './moved.ts';
 import type { Place, Policy, PolicySet } from './policy.ts';
 import { placed, type Said } from './problems.ts';
 import type { FileReading } from './reading.ts';
@@ -37,7 +37,7 @@ export function undeclaredDefault(surroundings: Surroundings): UndeclaredDefault
   const stays = (said: readonly Said[]) => ({ policy: last, isLast: last !== null, said, doubtful });
   if (composer === null) return stays([]);
   // Before it is merged nothing is in force anyway.
-  if (doubts.length > 0 && !isBuiltin(last)) {
+  if (doubts.length > 0 && (last === null || !isBuiltin(last))) {
     return stays(mode === 'run' ? doubts.map((doubt) => say(doubt, last)) : []);
   }
   const { policy, said } = composer.builtin();
@@ -54,12 +54,15 @@ interface Doubt {
 function doubtsOf({ readings, previous }: Surroundings, last: Policy | null): readonly Doubt[] {
   const held = heldIn(defaultPolicyId, previous);
   const wasDeclared = (last !== null && !isBuiltin(last)) || held.length > 0;
+  // What is in the others was known while the built-in one was in force.
+  const wasBuiltin = last === null ? previous?.builtinBefore === true : isBuiltin(last);
+  const others = declaringFiles(wasBuiltin ? previous : null);
   return readings.flatMap((reading) => {
     const { path, drafts, isEmpty, partlyUnreadable } = reading;
     const broken = drafts.find(({ id }) => id === defaultPolicyId);
     if (broken !== undefined) return { path, place: broken.document.place([]) };
     // What was unreadable while all of them were declared elsewhere declares none of them, nor does an empty file by itself.
-    const isNew = isNewlyUnread(reading, previous) && (wasDeclared || !isEmpty);
+    const isNew = isNewlyUnread(reading, previous) && (wasDeclared || !isEmpty) && !others.has(path);
     return isNew || (partlyUnreadable && held.includes(path)) ? { path, place: null } : [];
   });
 }
@@ -85,8 +88,4 @@ function say({ path, place }: Doubt, last: Policy | null): Said {
           `mend ${what}`,
         );
   return { problem, heir: null };
-}
-
-function isBuiltin(policy: Policy | null): boolean {
-  return policy?.declaredAt.file === builtinFile;
 }

@@ -16,10 +16,7 @@ export function mayHaveMoved(
   files: readonly Read[],
   previous: PolicySet | null,
 ): (name: PolicyId | null, file: string) => readonly string[] {
-  const declaring = new Set(
-    [...(previous?.policies.values() ?? [])].map(({ declaredAt }) => declaredAt.file),
-  );
-  if (previous?.defaults) declaring.add(previous.defaults.declaredAt.file);
+  const declaring = declaringFiles(previous);
   const unreadable = files.filter(({ partlyUnreadable }) => partlyUnreadable);
   const open = new Set(
     unreadable.filter((file) => isNewlyUnread(file, previous) && !declaring.has(file.path)),
@@ -32,6 +29,12 @@ export function mayHaveMoved(
       .filter((other) => open.has(other) || before.includes(other.path))
       .map(({ path }) => path);
   };
+}
+
+/** The files in which something in force was declared. */
+export function declaringFiles(set: PolicySet | null): ReadonlySet<string> {
+  const all = [...(set?.policies.values() ?? []), ...(set?.defaults ? [set.defaults] : [])];
+  return new Set(all.map(({ declaredAt }) => declaredAt.file));
 }
 
 /** Whether there is something in the file that can't be read, and was not there when it was read before. */
@@ -56,7 +59,7 @@ export function seenFromElsewhere(
   set: PolicySet,
   files: readonly { readonly path: string; readonly text: string }[],
 ): PolicySet {
-  const own = new Set([...set.policies.values()].map(({ declaredAt }) => declaredAt.file));
+  const own = declaringFiles(set);
   if (files.some(({ path }) => own.has(path))) return set;
   const empty = new Set(files.filter(({ text }) => isEmpty(text)).map(({ path }) => path));
   return { ...set, unread: { broken: new Set(), held: new Map(), ...set.unread, empty } };

@@ -5,7 +5,7 @@
  */
 import { isMap, type JsonMap } from '../json.ts';
 import type { PolicyId } from '../terminal/terminal.ts';
-import { builtinFile } from './builtin.ts';
+import { isBuiltin } from './builtin.ts';
 import { checkMeaning } from './check.ts';
 import { Layer } from './layers.ts';
 import type { Place, Policy, PolicySet, Unread } from './policy.ts';
@@ -53,7 +53,8 @@ export class PolicyMemory {
       (saved) => !policies.some(({ id }) => isMap(saved) && id === saved.name),
     );
     const unread = left.length === 0 ? unreadIn(content.unread) : unknownAgain(left);
-    if (policies.length === 0 && unread === null) return null;
+    const builtinBefore = isMap(content.builtin) && verified(content.builtin);
+    if (policies.length === 0 && unread === null && !builtinBefore) return null;
     const defaults = verified(content.defaults) ? defaultsOf(content.defaults) : null;
     const good = new Set(Array.isArray(lastGood) ? lastGood : []);
     const names = policies.map(({ id }) => id);
@@ -64,6 +65,7 @@ export class PolicyMemory {
       ...(typeof source === 'string' ? { source } : {}),
       ...(signers === undefined ? {} : { signers }),
       ...(unread === null ? {} : { unread }),
+      builtinBefore,
       ...(defaults === undefined ? {} : { defaults }),
     };
   }
@@ -101,12 +103,16 @@ function contentOf(
   const saved = defaults
     ? { signers: signers.get(defaults), spec: defaults.spec, at: defaults.declaredAt }
     : defaults;
+  const declared = [...policies.values()].filter((policy) => !isBuiltin(policy));
+  const builtin = [...policies.values()].find(isBuiltin);
   return {
     source,
     defaults: saved,
     lastGood: [...(lastGood ?? [])],
     unread: unread && { broken: [...unread.broken], empty: [...unread.empty], held: [...unread.held] },
-    policies: [...policies.values()].map(({ id, spec, declaredAt, extends: parent }) => ({
+    // What it is the configuration says, which may be another at the next start.
+    builtin: builtin && { signers: signers.get(builtin.id) },
+    policies: declared.map(({ id, spec, declaredAt, extends: parent }) => ({
       name: id,
       extends: parent,
       signers: signers.get(id),
@@ -123,9 +129,7 @@ function policyOf(saved: unknown, rules: PolicyRules): Policy | null {
   const declaredAt = placeOf(saved.at);
   const checked = checkStructure({ apiVersion, kind: 'Policy', metadata: { name }, spec }, {});
   if (declaredAt === null || !checked.ok) return null;
-  // The image of the built-in policy is the configuration's.
-  const allowedImages = declaredAt.file === builtinFile ? [] : rules.allowedImages;
-  const meant = checkMeaning(checked.document, { ...rules, allowedImages });
+  const meant = checkMeaning(checked.document, rules);
   if (meant.findings.some(({ severity }) => severity === 'error')) return null;
   return {
     id: checked.document.metadata.name as PolicyId,

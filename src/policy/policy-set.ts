@@ -4,11 +4,12 @@
  */
 import { createHash } from 'node:crypto';
 import type { PolicyId } from '../terminal/terminal.ts';
+import { isBuiltin } from './builtin.ts';
 import { matches, type PolicyBounds } from './check.ts';
 import { Composer } from './compose.ts';
 import { undeclaredDefault } from './default-policy.ts';
 import { folderDefaults } from './folder-defaults.ts';
-import { mayHaveMoved, sayHeld, unreadOf } from './moved.ts';
+import { heldIn, mayHaveMoved, sayHeld, unreadOf } from './moved.ts';
 import type {
   Policy,
   PolicyDefaults,
@@ -139,23 +140,37 @@ function outOfReach(
   previous: PolicySet | null,
   rules: PolicyRules,
 ): PolicySet {
-  const known = previous !== null && previous.policies.size > 0;
-  const nobodyDeclared = !known && absent === true;
-  const hint = known
-    ? 'the policies in force stay as they are'
-    : nobodyDeclared
-      ? 'only the built-in default policy is in force'
+  const before = previous?.policies ?? new Map<PolicyId, Policy>();
+  const known = [...before.values()].some((policy) => !isBuiltin(policy));
+  const nobodyDeclared = absent === true && !known && heldIn(rules.builtin.id, previous).length === 0;
+  const builtin = nobodyDeclared || previous?.builtinBefore ? builtinUnder(previous?.defaults, rules) : [];
+  const last = new Map([...before, ...builtin.map((policy) => [policy.id, policy] as const)]);
+  const hint = nobodyDeclared
+    ? 'only the built-in default policy is in force'
+    : last.size > 0
+      ? 'the policies in force stay as they are'
       : 'no policy is in force until it can be read';
   const place = { file: '(policies)', line: 1, column: 1 };
   const problem = placed(place, 'error', [], unavailable, hint);
-  const last = nobodyDeclared ? buildPolicySet([], null, rules).policies : previous?.policies;
   const set = {
-    ...policySet(last ?? new Map(), [problem]),
+    ...policySet(last, [problem]),
     lastGood: previous?.lastGood ?? new Set<PolicyId>(),
     ...(previous?.unread === undefined ? {} : { unread: previous.unread }),
   };
   const defaults = previous === null ? null : previous.defaults;
   return defaults === undefined ? set : { ...set, defaults };
+}
+
+/** The built-in policy as the configuration says it now; none where it does not go with the defaults. */
+function builtinUnder(defaults: PolicySet['defaults'], rules: PolicyRules): readonly Policy[] {
+  const composer = new Composer({
+    drafts: new Map(),
+    inForce: () => undefined,
+    defaults: defaults ?? null,
+    rules,
+  });
+  const { policy } = composer.builtin();
+  return policy === null ? [] : [policy];
 }
 
 /** A file's good policies, and the last good version of those it has broken. */

@@ -56,6 +56,8 @@ export interface PolicySet {
   readonly source?: string;
   /** Those by whom that state was verified, as the source tells them apart; absent: it was not. */
   readonly signers?: string;
+  /** At a start: the built-in policy was in force before it, and is again while the source is out of reach. */
+  readonly builtinBefore?: boolean;
   /** What could not be read of the files, so that the next reading can tell what is new; absent: nothing. */
   readonly unread?: Unread;
   /** The folder's `PolicyDefaults` in force; null: they were broken from the beginning; absent: there are none. */

@@ -3,6 +3,7 @@ import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import pino from 'pino';
+import { builtinPolicy } from '../../src/policy/builtin.ts';
 import type { PolicySource, SourceFile, SourceUnavailable } from '../../src/policy/policy.ts';
 import { PolicyMemory } from '../../src/policy/policy-memory.ts';
 import type { PolicyRules } from '../../src/policy/policy-set.ts';
@@ -170,6 +171,62 @@ describe('after a restart the policies are as they were before it', () => {
     assert.deepEqual([...store.current.policies.keys()], ['default']);
     assert.equal(policyOf(store.current, 'default').spec.resources.limits.memory, '512Mi');
   });
+});
+
+describe('of the built-in default nothing is kept but that it was in force', () => {
+  const away = { unavailable: 'it is away' };
+  const configured = (image: string) => ({ rules: rulesWith({ builtin: builtinPolicy({ image }) }) });
+  const imageOf = ({ store }: { store: PolicyStore }) => policyOf(store.current, 'default').spec.image;
+
+  for (const [what, source] of [
+    ['whose source is out of reach', away],
+    ['whose directory is not there', { ...away, absent: true }],
+    ['without files', {}],
+  ] as const) {
+    test(`so that it is as the configuration says now, at a start ${what}`, async () => {
+      const { start } = server();
+      await start({}, configured('one:1'));
+      for (const image of ['one:2', 'one:3']) {
+        const again = await start(source, configured(image));
+        assert.equal(imageOf(again), image);
+        assert.deepEqual([...again.store.current.policies.keys()], ['default']);
+      }
+    });
+  }
+
+  test('under the defaults of the folder', async () => {
+    const { start } = server();
+    await start({ 'd.yaml': defaults(7), 'a.yaml': a });
+    const { store } = await start(away, configured('one:2'));
+    const { image, idleTimeoutMinutes } = policyOf(store.current, 'default').spec;
+    assert.deepEqual([image, idleTimeoutMinutes], ['one:2', 7]);
+    assert.deepEqual([...store.current.policies.keys()], ['a', 'default']);
+  });
+
+  for (const [what, text] of [
+    ['is declared with errors', broken],
+    ['may be in what can not be read', 'kind: ['],
+  ] as const) {
+    test(`which opens nothing where another ${what} since then`, async () => {
+      const { start } = server();
+      await start({ 'a.yaml': a });
+      for (const files of [{ 'a.yaml': a, 'default.yaml': text }, away]) {
+        const { store } = await start(files);
+        assert.deepEqual([...store.current.policies.keys()], ['a']);
+      }
+      assert.deepEqual([...(await start({ 'a.yaml': a })).store.current.policies.keys()], ['a', 'default']);
+    });
+
+    test(`nor where another ${what} while it was in force`, async () => {
+      const { start } = server();
+      const { become, store } = await start({ 'a.yaml': a });
+      await become({ 'a.yaml': a, 'default.yaml': text });
+      assert.equal(policyOf(store.current, 'default').declaredAt.file, '(built-in)');
+      const again = await start({ 'a.yaml': a, 'default.yaml': text });
+      assert.deepEqual([...again.store.current.policies.keys()], ['a']);
+      assert.match(String(problemsOf(again.store.current)), /no policy "default" is in force/);
+    });
+  }
 });
 
 describe('nothing is known of before', () => {
