@@ -37,11 +37,12 @@ export function undeclaredDefault(surroundings: Surroundings): UndeclaredDefault
   const stays = (said: readonly Said[]) => ({ policy: last, isLast: last !== null, said, doubtful });
   if (composer === null) return stays([]);
   // Before it is merged nothing is in force anyway.
-  if (doubts.length > 0 && (last === null || !isBuiltin(last))) {
-    return stays(mode === 'run' ? doubts.map((doubt) => say(doubt, last)) : []);
-  }
+  const doubted = mode === 'run' ? doubts.map((doubt) => say(doubt, last)) : [];
+  const isBroken = doubts.some(({ place }) => place !== null);
+  if (doubts.length > 0 && (isBroken || last === null || !isBuiltin(last))) return stays(doubted);
   const { policy, said } = composer.builtin();
-  return policy === null ? stays(said) : { policy, isLast: false, said, doubtful };
+  const all = [...doubted, ...said];
+  return policy === null ? stays(all) : { policy, isLast: false, said: all, doubtful };
 }
 
 /** A file that declares `default` with errors, or may do so in what can't be read of it. */
@@ -69,23 +70,22 @@ function doubtsOf({ readings, previous }: Surroundings, last: Policy | null): re
 
 function say({ path, place }: Doubt, last: Policy | null): Said {
   const at = place ?? { file: path, line: 1, column: 1 };
-  const why = place === null ? 'it may be declared here' : 'the one here has errors';
-  const what = place === null ? 'the file' : 'it';
-  const problem =
-    last === null
-      ? placed(
-          at,
-          'error',
-          [],
-          `no policy "${defaultPolicyId}" is in force, since ${why}`,
-          `mend ${what}: the built-in one does not take its place`,
-        )
-      : placed(
-          at,
-          'warning',
-          [],
-          `the policy "${defaultPolicyId}" stays as it was, since ${why}`,
-          `mend ${what}`,
-        );
-  return { problem, heir: null };
+  const [severity, message, hint] = words(place === null, last);
+  return { problem: placed(at, severity, [], message, hint), heir: null };
+}
+
+function words(unknown: boolean, last: Policy | null): readonly ['error' | 'warning', string, string] {
+  const why = unknown ? 'it may be declared here' : 'the one here has errors';
+  const mend = unknown ? 'mend the file' : 'mend it';
+  if (last === null) {
+    const message = `no policy "${defaultPolicyId}" is in force, since ${why}`;
+    return ['error', message, `${mend}: the built-in one does not take its place`];
+  }
+  if (!isBuiltin(last)) {
+    return ['warning', `the policy "${defaultPolicyId}" stays as it was, since ${why}`, mend];
+  }
+  const still = unknown ? 'though another may be declared here' : `since ${why}`;
+  const message = `the built-in policy "${defaultPolicyId}" stays in force, ${still}`;
+  const hint = `${mend}: everybody has the built-in one, until a restart ends it`;
+  return [unknown ? 'warning' : 'error', message, hint];
 }

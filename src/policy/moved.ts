@@ -1,6 +1,5 @@
 /** What a file declared that is not there any more, and where it may be now. @module */
 import type { PolicyId } from '../terminal/terminal.ts';
-import { builtinFile } from './builtin.ts';
 import { isEmpty } from './document.ts';
 import type { PolicySet, Problem, Unread } from './policy.ts';
 import { placed } from './problems.ts';
@@ -23,7 +22,7 @@ export function mayHaveMoved(
   );
   const there = new Set(files.map(({ path }) => path));
   return (name, file) => {
-    if (file === builtinFile || there.has(file)) return [];
+    if (there.has(file)) return [];
     const before = heldIn(name, previous);
     return unreadable
       .filter((other) => open.has(other) || before.includes(other.path))

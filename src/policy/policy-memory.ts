@@ -104,13 +104,13 @@ function contentOf(
     ? { signers: signers.get(defaults), spec: defaults.spec, at: defaults.declaredAt }
     : defaults;
   const declared = [...policies.values()].filter((policy) => !isBuiltin(policy));
-  const builtin = [...policies.values()].find(isBuiltin);
+  const builtin = [...policies.values()].find((one) => isBuiltin(one) && !unread?.held.has(one.id));
   return {
     source,
     defaults: saved,
     lastGood: [...(lastGood ?? [])],
     unread: unread && { broken: [...unread.broken], empty: [...unread.empty], held: [...unread.held] },
-    // What it is the configuration says, which may be another at the next start.
+    // That it is there, where nobody may have declared another. What it is the configuration says at the next start.
     builtin: builtin && { signers: signers.get(builtin.id) },
     policies: declared.map(({ id, spec, declaredAt, extends: parent }) => ({
       name: id,

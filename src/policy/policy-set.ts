@@ -125,7 +125,7 @@ function choose(files: readonly ComposedFile[], previous: PolicySet | null) {
   const moved = mayHaveMoved(files, previous);
   for (const policy of previous?.policies.values() ?? []) {
     const { id, declaredAt } = policy;
-    if (policies.has(id)) continue;
+    if (policies.has(id) || isBuiltin(policy)) continue;
     const broken = files.some(({ brokenNames }) => brokenNames.has(id));
     const places = broken ? [] : moved(id, declaredAt.file);
     if (broken || places.length > 0) policies.set(id, policy);

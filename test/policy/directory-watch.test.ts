@@ -107,7 +107,7 @@ describe('a file is followed', { concurrency: true }, () => {
     const { store, changes, untilImage } = await watched(root);
     writeFileSync(path.join(root, 'z.yaml'), 'x: [');
     appendFileSync(file, '# a comment\n');
-    await until('it was read again', () => store.current.problems.length === 1);
+    await until('it was read again', () => store.current.problems.length > 0);
     assert.equal(changes.length, 0);
     writePolicy(file, 'a', 'a:2');
     await untilImage('a', 'a:2');

@@ -227,6 +227,13 @@ describe('of the built-in default nothing is kept but that it was in force', () 
       assert.match(String(problemsOf(again.store.current)), /no policy "default" is in force/);
     });
   }
+
+  test('which opens nothing, either, out of reach after that', async () => {
+    const { start } = server();
+    const { become } = await start({});
+    await become({ 'default.yaml': broken });
+    assert.deepEqual([...(await start(away)).store.current.policies.keys()], []);
+  });
 });
 
 describe('nothing is known of before', () => {

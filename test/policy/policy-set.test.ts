@@ -93,10 +93,26 @@ describe('the built-in default', () => {
     assert.equal(policyOf(setOf({}, before, rules), 'default').spec.image, 'configured:1');
   });
 
-  test('stays where it was in force while a policy of that name is broken from its beginning', () => {
-    const set = setOf({ 'a.yaml': policyText('default', 'image: A B') }, setOf({}, null, rules), rules);
+  test('stays where it was in force while a policy of that name is broken from its beginning, which is said', () => {
+    let set = setOf({}, null, rules);
+    for (let reading = 0; reading < 2; reading += 1) {
+      set = setOf({ 'a.yaml': policyText('default', 'image: A B') }, set, rules);
+      assert.equal(policyOf(set, 'default').declaredAt.file, '(built-in)');
+      assert.deepEqual(problemsOf(set).length, 2);
+      assert.equal(
+        problemsOf(set)[0],
+        'a.yaml:1:1: error: the built-in policy "default" stays in force, since the one here has errors (mend it: everybody has the built-in one, until a restart ends it)',
+      );
+    }
+  });
+
+  test('stays where it was in force while another may be in what can not be read, which is said', () => {
+    const set = setOf({ 'a.yaml': 'kind: [' }, setOf({}, null, rules), rules);
     assert.equal(policyOf(set, 'default').declaredAt.file, '(built-in)');
-    assert.equal(problemsOf(set).length, 1);
+    assert.match(
+      String(problemsOf(set)),
+      /a\.yaml:1:1: warning: the built-in policy "default" stays in force, though another may be declared here/,
+    );
   });
 });
 
