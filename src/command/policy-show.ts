@@ -1,6 +1,6 @@
 /** One policy as it is in force, as YAML or JSON, with the place that each value comes from. @module */
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, stringify } from 'yaml';
-import { builtinFile } from '../policy/builtin.ts';
+import { builtinFile, isBuiltin } from '../policy/builtin.ts';
 import { pointer } from '../policy/layers.ts';
 import type { Place, Policy } from '../policy/policy.ts';
 import { policySchema } from '../policy/policy-schema.ts';
@@ -77,6 +77,10 @@ function documentOf({ id, spec }: Policy) {
 }
 
 function originText(policy: Policy, path: Path, { configured }: ShowOptions): string {
+  // What is known from before a restart has its values, and not where each was written.
+  if (policy.origins === undefined && !isBuiltin(policy)) {
+    return `last good version of ${placeText(policy.declaredAt)}`;
+  }
   const place = policy.origins?.of(path) ?? null;
   if (place === null || place.file === builtinFile) {
     const [field] = path;

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, test } from 'node:test';
 import { policyText } from '../policy/fixtures.ts';
 import { directoryOf, terminalsHere } from './cli.ts';
@@ -90,6 +92,24 @@ describe('policies show', () => {
     assert.equal(origins['/mounts/0/target'], 'policies/data.yaml:10');
     assert.equal(origins['/mounts/0/readOnly'], 'default');
     assert.equal(origins['/suspend'], 'default');
+  });
+
+  test('--effective says of what is known from before that it is the last good version, and of which place', async () => {
+    const cwd = directoryOf({ 'policies/a.yaml': policyText('a', 'image: A B') });
+    const env = { TERMINALS_IMAGE: 'mine:1', TERMINALS_DATA_DIR: 'data' };
+    const saved = {
+      from: 'directory policies',
+      policies: [{ name: 'a', at: { file: 'policies/a.yaml', line: 3, column: 1 }, spec: { image: 'a:1' } }],
+    };
+    mkdirSync(path.join(cwd, 'data/.terminals'), { recursive: true });
+    writeFileSync(path.join(cwd, 'data/.terminals/policies.json'), JSON.stringify(saved));
+    const words = ['policies', 'show', 'a', '--effective'];
+    const { out } = await terminalsHere(words, { cwd, env });
+    assert.match(out, /^# a: policies\/a\.yaml:3\n/);
+    assert.match(out, /image: a:1 # last good version of policies\/a\.yaml:3\n/);
+    assert.doesNotMatch(out, /# default/);
+    const { origins } = JSON.parse((await terminalsHere([...words, '--json'], { cwd, env })).out);
+    assert.equal(origins['/image'], 'last good version of policies/a.yaml:3');
   });
 
   test('shows the built-in default with what the folder says', async () => {
