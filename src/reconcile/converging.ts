@@ -73,7 +73,10 @@ export class Converging {
 
   /** Looks at it again when its plan says. */
   schedule(entry: Entry, plan: Plan): void {
-    this.#options.deadlines.set(entry.name, plan.deferred.find(({ at }) => at !== null)?.at ?? null);
+    const due = plan.deferred.find(({ at }) => at !== null)?.at ?? null;
+    const again = entry.unheld?.until ?? 0;
+    const first = again > Date.now() && again < (due ?? Number.POSITIVE_INFINITY) ? again : due;
+    this.#options.deadlines.set(entry.name, first);
   }
 
   /** Whoever gave an order hears what came of it, and nobody else. */
@@ -135,10 +138,14 @@ export class Converging {
     const { admission, planner, log } = this.#options;
     if (entry.actual?.phase === 'Running') resolveWaiters(entry, entry.actual);
     await admission.perform(entry, action, desired);
+    const before = entry.unheld;
+    entry.unheld = null;
     const { action: next } = planner.look(entry);
     if (next.kind !== 'update' || !areAmong(next.changes, action.changes)) return;
-    entry.unheld = next.changes;
-    log.warn({ ...describe(entry), changes: next.changes }, 'what was changed in place is not held');
+    const tries = (before?.tries ?? 0) + 1;
+    entry.unheld = { changes: next.changes, tries, until: Date.now() + backoffMs(tries) };
+    if (tries === 1)
+      log.warn({ ...describe(entry), changes: next.changes }, 'what was changed in place is not held');
   }
 
   #settle(entry: Entry, plan: Plan, desired: Desired | undefined): void {

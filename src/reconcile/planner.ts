@@ -6,7 +6,7 @@ import type { Policy } from '../policy/policy.ts';
 import { areSameChanges } from '../terminal/changes.ts';
 import { isNobody } from '../terminal/names.ts';
 import { type Action, isAwaited, isOutdated, type Plan, planTerminal } from '../terminal/plan.ts';
-import type { Desired, Template, TerminalKey } from '../terminal/terminal.ts';
+import type { Desired, FieldChange, Template, TerminalKey } from '../terminal/terminal.ts';
 import type { Entry } from './registry.ts';
 import type { Resets } from './resets.ts';
 import type { Rollouts } from './rollouts.ts';
@@ -55,6 +55,11 @@ function templateFor({ user }: TerminalKey, template: Template): Template {
 
 function desiredFrom(template: Template, { key, name }: Pick<Entry, 'key' | 'name'>): Desired {
   return { key, name, ...template };
+}
+
+/** It would be changed for ever, as fast as the backend answers. */
+function isVain(changes: readonly FieldChange[], { unheld }: Entry, now: number): boolean {
+  return unheld !== null && now < unheld.until && areSameChanges(changes, unheld.changes);
 }
 
 export class Planner {
@@ -135,9 +140,9 @@ export class Planner {
       now,
     });
     if (entry.kept && plan.action.kind === 'create') return { ...plan, action: aheadOfRequests };
-    // It would be changed for ever.
-    const vain = plan.action.kind === 'update' && areSameChanges(plan.action.changes, entry.unheld);
-    return vain ? { ...plan, action: notHeld } : plan;
+    return plan.action.kind === 'update' && isVain(plan.action.changes, entry, now)
+      ? { ...plan, action: notHeld }
+      : plan;
   }
 
   /** Whoever had it begin with a revision that is not proven yet may be gone: somebody has to see how that ends. */

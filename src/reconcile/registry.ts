@@ -30,6 +30,15 @@ export interface PendingOrder {
   reject(error: unknown): void;
 }
 
+/** What the backend does not hold, or somebody undid at once. */
+export interface Unheld {
+  readonly changes: readonly FieldChange[];
+  /** How often in a row. */
+  readonly tries: number;
+  /** When it is tried again. Epoch milliseconds. */
+  readonly until: number;
+}
+
 /** One terminal as this process knows it. */
 export class Entry extends UseCount implements Activity {
   readonly key: TerminalKey;
@@ -49,8 +58,8 @@ export class Entry extends UseCount implements Activity {
   progress: string | null = null;
   /** It ran until a new revision failed, and is to run again with the last good one, asked for or not. */
   restoring = false;
-  /** What differs still after it was changed in place, since the backend does not hold it. */
-  unheld: readonly FieldChange[] = [];
+  /** What differed still after it was changed in place; null: nothing did. */
+  unheld: Unheld | null = null;
   /** It is nobody's yet, and is to run all the same: a policy keeps it warm. */
   kept = false;
   /** It is nobody's, and is becoming somebody's right now: only whoever does that may touch it. */

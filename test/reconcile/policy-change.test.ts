@@ -226,7 +226,8 @@ class WithoutCpuLimits extends MemoryBackend {
   }
 }
 
-test('what the backend does not hold although it was told to is tried once, and said', async (t) => {
+test('what the backend does not hold although it was told to is tried again later, and said once', async (t) => {
+  t.mock.method(Math, 'random', () => 1);
   const backend = new WithoutCpuLimits();
   const { policies, reconciler, lines } = await harness(t, { backend, resyncMs: 20 });
   await reconciler.reach(alice, patient);
@@ -244,4 +245,24 @@ test('what the backend does not hold although it was told to is tried once, and 
 
   policies.edit(policyOf());
   await until(() => backend.count('update') > 1, 'another edit is another try');
+});
+
+test('what somebody undoes in the moment in which it is put right is put right again', async (t) => {
+  const { backend, policies, reconciler } = await harness(t);
+  await reconciler.reach(alice, patient);
+  await turns();
+  const limits = (pids: number) => ({ cpuMillis: 2_000, memoryBytes: 4 * 1024 ** 3, pids });
+  const update = backend.update.bind(backend);
+  let undone = false;
+  t.mock.method(backend, 'update', async (desired: Desired) => {
+    const actual = await update(desired);
+    if (undone) return actual;
+    undone = true;
+    const byHand = { ...actual, limits: limits(77) };
+    backend.outside(desired.key, byHand);
+    return byHand;
+  });
+  policies.edit(policyOf(more));
+  await until(() => undone, 'it was undone');
+  await until(() => backend.actual(alice)?.limits?.pids === 512, 'it is as declared');
 });

@@ -23,7 +23,7 @@ import { Docker } from './client.ts';
 import { labels } from './container.ts';
 import { Containers } from './containers.ts';
 import { Creation } from './creation.ts';
-import { accepting, engineCall, faultOf } from './engine.ts';
+import { accepting, engineCall, toldAsFault } from './engine.ts';
 import { HeldLimits } from './held-limits.ts';
 import { Homes } from './homes.ts';
 import { Images } from './images.ts';
@@ -132,7 +132,11 @@ export class DockerBackend implements Backend {
 
   // --- acting -------------------------------------------------------------
 
-  async prepare(workload: Workload, progress: Progress, signal: AbortSignal): Promise<void> {
+  prepare(workload: Workload, progress: Progress, signal: AbortSignal): Promise<void> {
+    return toldAsFault(this.#prepare(workload, progress, signal));
+  }
+
+  async #prepare(workload: Workload, progress: Progress, signal: AbortSignal): Promise<void> {
     await this.#images.ensure(workload.image, progress, signal);
     await this.#baking.image(workload, progress, signal, 'wait');
   }
@@ -149,14 +153,18 @@ export class DockerBackend implements Backend {
   }
 
   create(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
-    return this.#creation.create(desired, progress, signal);
+    return toldAsFault(this.#creation.create(desired, progress, signal));
   }
 
   claim(warm: RunningTerminal, desired: Desired, signal: AbortSignal): Promise<RunningTerminal | null> {
-    return this.#claiming.claim(warm, desired, signal);
+    return toldAsFault(this.#claiming.claim(warm, desired, signal));
   }
 
-  async start(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
+  start(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
+    return toldAsFault(this.#start(desired, progress, signal));
+  }
+
+  async #start(desired: Desired, progress: Progress, signal: AbortSignal): Promise<RunningTerminal> {
     progress('starting');
     const info = await this.#containers.inspect(desired.name, signal);
     if (info === null) return this.create(desired, progress, signal);
@@ -185,7 +193,7 @@ export class DockerBackend implements Backend {
   }
 
   update(desired: Desired, signal: AbortSignal): Promise<Actual> {
-    return this.#updating.update(desired, signal);
+    return toldAsFault(this.#updating.update(desired, signal));
   }
 
   stop(key: TerminalKey, signal: AbortSignal): Promise<void> {
@@ -197,12 +205,14 @@ export class DockerBackend implements Backend {
     const container = this.#docker.getContainer(terminalName(key));
     const ms = (t + 20) * 1000;
     const stopping = engineCall(signal, (abortSignal) => container.stop({ t, abortSignal }), ms);
-    await accepting(stopping, [304, 404]).catch((error: unknown) => {
-      throw faultOf(error);
-    });
+    await toldAsFault(accepting(stopping, [304, 404]));
   }
 
-  async remove(key: TerminalKey, { files }: { readonly files: boolean }, signal: AbortSignal): Promise<void> {
+  remove(key: TerminalKey, { files }: { readonly files: boolean }, signal: AbortSignal): Promise<void> {
+    return toldAsFault(this.#remove(key, files, signal));
+  }
+
+  async #remove(key: TerminalKey, files: boolean, signal: AbortSignal): Promise<void> {
     const info = await this.#containers.inspect(terminalName(key), signal);
     const ours = info && isOurs(info.Config.Labels ?? {}) ? info : null;
     if (files) {
@@ -223,12 +233,20 @@ export class DockerBackend implements Backend {
     }
   }
 
-  async reset({ key, name, workload }: Desired, keep: readonly string[], signal: AbortSignal): Promise<void> {
+  reset(desired: Desired, keep: readonly string[], signal: AbortSignal): Promise<void> {
+    return toldAsFault(this.#reset(desired, keep, signal));
+  }
+
+  async #reset(
+    { key, name, workload }: Desired,
+    keep: readonly string[],
+    signal: AbortSignal,
+  ): Promise<void> {
     // Only stopped at first: if the rest fails there is still something that is to be reset.
     const info = await this.#containers.inspect(name, signal);
     if (info && isOurs(info.Config.Labels ?? {})) await this.stop(key, signal);
     await this.#homes.empty(key, keep, workload.image, signal);
-    await this.remove(key, { files: false }, signal);
+    await this.#remove(key, false, signal);
   }
 
   async close(): Promise<void> {

@@ -100,6 +100,15 @@ export function faultOf(error: unknown): unknown {
   );
 }
 
+/** Work in which the engine is called: wherever in it the engine fails, that is told as `faultOf` has it. */
+export async function toldAsFault<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw faultOf(error);
+  }
+}
+
 /** Awaits a call for which some refusals are as good as success, e.g. 304 "already started". */
 export async function accepting(call: Promise<unknown>, statuses: readonly number[]): Promise<void> {
   try {

@@ -11,7 +11,7 @@ import type { BackendListener } from '../backend.ts';
 import type { Claims } from './claims.ts';
 import { labels, ours } from './container.ts';
 import type { Containers } from './containers.ts';
-import { engineCall, faultOf } from './engine.ts';
+import { engineCall, toldAsFault } from './engine.ts';
 import { followEvents } from './events.ts';
 import { nameOf, warmPolicyOf } from './observe.ts';
 
@@ -65,11 +65,10 @@ export class Listing {
 
   async #list(signal: AbortSignal, label: readonly string[]): Promise<readonly Actual[]> {
     const { docker, containers } = this.#options;
-    const listing = await engineCall(signal, (abortSignal) =>
-      docker.listContainers({ all: true, filters: { label: [...label] }, abortSignal }),
-    ).catch((error: unknown) => {
-      throw faultOf(error);
-    });
+    const filters = { label: [...label] };
+    const listing = await toldAsFault(
+      engineCall(signal, (abortSignal) => docker.listContainers({ all: true, filters, abortSignal })),
+    );
     const ids = listing.map(({ Id }) => Id);
     const found: Actual[] = [];
     const inspectNext = async (): Promise<void> => {

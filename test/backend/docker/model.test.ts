@@ -40,6 +40,7 @@ const seedsThatFailed = [
   { seed: 528_396_376, numRuns: 20 },
   { seed: 8_062_003, numRuns: 4 },
   { seed: 13_083_005, numRuns: 16 },
+  { seed: 567_031_562, numRuns: 20 },
 ];
 
 const users = ['alice', 'bob'];
