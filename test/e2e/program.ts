@@ -131,7 +131,7 @@ export function asUser(program: { url: string }, user: string, policy?: string) 
         body: JSON.stringify({ command: text }),
       });
       const body = await response.text();
-      assert.equal(response.status, 200, body);
+      assert.equal(response.status, 200, `${body} (${JSON.stringify([...response.headers])})`);
       const result = JSON.parse(body);
       assert.equal(result.status, 'done', body);
       return result.output
