@@ -6,15 +6,15 @@ import type Docker from 'dockerode';
 import type { Container } from 'dockerode';
 import type { Progress } from '../backend.ts';
 import { labels, managedBy } from './container.ts';
-import { accepting, engineCall, statusOf, unlimitedCall } from './engine.ts';
+import { engineCall, statusOf } from './engine.ts';
 import { lastLines } from './logs.ts';
 import { bakedConfig, bakedRepository, bakingPrefix, type Recipe } from './recipe.ts';
+import { exitCodeOf, removeContainer } from './short-lived.ts';
 
 /** Large packages take minutes to download, and longer where they are compiled. */
 const bakeLimitMs = 30 * 60_000;
 /** Of a large layer. */
 const commitLimitMs = 5 * 60_000;
-const removeLimitMs = 60_000;
 const progressEveryMs = 2_000;
 const longestDetail = 120;
 /** A bake is given none. */
@@ -78,16 +78,6 @@ export async function bake(
   }
 }
 
-/** One that is not there, or is being removed, is no error; this has a time limit of its own, for shutdown. */
-export async function removeContainer(container: Container): Promise<void> {
-  const removed = engineCall(
-    AbortSignal.timeout(removeLimitMs),
-    () => container.remove({ force: true, v: true }),
-    removeLimitMs,
-  );
-  await accepting(removed, [404, 409]);
-}
-
 /** What a crash left of an earlier try; one of that name that is not ours stays, and the engine says that it is there. */
 async function removeLeftover(docker: Docker, name: string, signal: AbortSignal): Promise<void> {
   const container = docker.getContainer(name);
@@ -109,13 +99,7 @@ async function install(
   const either = AbortSignal.any([signal, limit]);
   const stopTelling = tellProgress(docker, container.id, progress);
   try {
-    // Asked for first, so that an install that ends at once is not missed.
-    const ended: Promise<{ StatusCode: number }> = unlimitedCall(either, (abortSignal) =>
-      container.wait({ condition: 'next-exit', abortSignal }),
-    );
-    ended.catch(() => undefined);
-    await engineCall(signal, (abortSignal) => container.start({ abortSignal }));
-    const { StatusCode: exitCode } = await ended;
+    const exitCode = await exitCodeOf(container, either);
     if (exitCode === 0) return;
     const lines = await lastLines(docker, container.id, noSecrets);
     const said = lines.findLast((line) => /^(E|ERROR|error):/.test(line)) ?? lines.at(-1);

@@ -4,10 +4,10 @@
  */
 import type Docker from 'dockerode';
 import type { ImageInfo } from 'dockerode';
-import { removeContainer } from './bake.ts';
 import { labels, managedBy } from './container.ts';
 import { engineCall, statusOf } from './engine.ts';
 import { bakedLabels, bakedRepository, bakingPrefix } from './recipe.ts';
+import { removeContainer } from './short-lived.ts';
 
 /** What must stay. */
 export interface Belongings {

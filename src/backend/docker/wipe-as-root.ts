@@ -5,10 +5,10 @@
 import type Docker from 'dockerode';
 import type { Container } from 'dockerode';
 import { type Wiping, wipeTimeoutMs } from '../wipe.ts';
-import { removeContainer } from './bake.ts';
 import { labels, managedBy } from './container.ts';
-import { accepting, engineCall, statusOf, unlimitedCall } from './engine.ts';
+import { accepting, engineCall, statusOf } from './engine.ts';
 import type { Images } from './images.ts';
+import { exitCodeOf, removeContainer } from './short-lived.ts';
 
 export interface RootWipe {
   /** The terminal's name. */
@@ -37,16 +37,6 @@ export function wipeAsRoot(docker: Docker, wiped: RootWipe): Wiping {
       await removeContainer(made);
     }
   };
-}
-
-async function exitCodeOf(container: Container, signal: AbortSignal): Promise<number> {
-  // Asked for first, so that one that ends at once is not missed.
-  const ended: Promise<{ StatusCode: number }> = unlimitedCall(signal, (abortSignal) =>
-    container.wait({ condition: 'next-exit', abortSignal }),
-  );
-  ended.catch(() => undefined);
-  await engineCall(signal, (abortSignal) => container.start({ abortSignal }));
-  return (await ended).StatusCode;
 }
 
 async function create(
